@@ -1,0 +1,123 @@
+"""The running call, as the job that runs sees it: ``kjobs.current()``."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from .core.envelope import Envelope
+from .core.partition import Entry
+from .errors import NoCurrentCall
+
+
+class Fence(NamedTuple):
+    """A token that grows with every start of a call of one key; for conditional writes.
+
+    A worker that was cut off may still be running a call which another worker has begun again. Store
+    the fence with what the job writes, and refuse a write whose fence is lower than the stored one.
+    Fences of one key compare as tuples do; those of different keys do not compare.
+    """
+
+    epoch: int
+    offset: int
+
+
+class Context(msgspec.Struct, gc=False, eq=False):
+    """What a job can know of the call it is running; got by :func:`current`."""
+
+    entry: Entry
+    envelope: Envelope
+    queue: str
+    deadline_at: float | None = None
+
+    @property
+    def id(self) -> str:
+        """The call's id: the same in every attempt, so a key to do things once by."""
+        if self.envelope.id:
+            return self.envelope.id
+        topic, number = self.entry.partition.place
+        return f"{topic}-{number}-{self.entry.offset}"
+
+    @property
+    def job(self) -> str:
+        """The name under which the job was enqueued."""
+        return self.envelope.job
+
+    @property
+    def key(self) -> str | None:
+        """The ordering key."""
+        key = self.entry.key
+        return None if key is None else key.decode("utf-8", "replace")
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1; crashes of the worker are not counted."""
+        return self.entry.failures + 1
+
+    @property
+    def partition(self) -> int:
+        """The partition the call was enqueued in."""
+        return self.entry.partition.place[1]
+
+    @property
+    def offset(self) -> int:
+        """The call's offset in it."""
+        return self.entry.offset
+
+    @property
+    def enqueued_at(self) -> datetime:
+        """When the call was enqueued."""
+        ms = self.envelope.at or self.entry.record.timestamp()[1]
+        return datetime.fromtimestamp(ms / 1000, UTC)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When this attempt's time is up, if the job has a ``timeout``."""
+        return None if self.deadline_at is None else datetime.fromtimestamp(self.deadline_at, UTC)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the worker wants the call to end soon: it is stopping, or the partition is taken away.
+
+        A long job that looks at this now and then can stop early and raise ``Snooze``.
+        """
+        return not self.entry.partition.open
+
+    @property
+    def fence(self) -> Fence:
+        """The fencing token of this start of the call."""
+        return Fence(self.entry.partition.epoch, self.entry.offset)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers the call was enqueued with; of several of one name the last."""
+        found = self.entry.record.headers() or ()
+        return {name: (value or b"").decode("utf-8", "replace") for name, value in found}
+
+
+_running: ContextVar[Context | None] = ContextVar("kjobs_running", default=None)
+
+#: Sets the context of the calling thread or task; for the worker's use.
+enter = _running.set
+
+
+def current() -> Context:
+    """The call that the calling thread or task is running.
+
+    >>> @job
+    ... def charge(order_id: int) -> None:
+    ...     payments.charge(order_id, idempotency_key=current().id)
+
+    Raises:
+        NoCurrentCall: no call is running here.
+    """
+    context = _running.get()
+    if context is None:
+        raise NoCurrentCall(
+            "current() is only known while a worker runs a job. A job that is called directly, like "
+            "send_email(7), is an ordinary function call and has no id, attempt or queue."
+        )
+    return context

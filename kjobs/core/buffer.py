@@ -1,0 +1,83 @@
+"""Back-pressure: how many records may be held, and which partitions to pause.
+
+Pausing a partition makes the client throw away what it has prefetched of it, so a buffer that is full
+for a moment is only not read from; partitions are paused when it stays full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from .partition import Partition
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may be held.
+
+    Attributes:
+        records: records held before fetching stops.
+        size: bytes of their values before fetching stops.
+        patience: seconds the buffer must be full before partitions are paused, and seconds a pause
+            lasts at least.
+    """
+
+    records: int = 10_000
+    size: int = 64 * 1024 * 1024
+    patience: float = 0.2
+
+
+class Buffer:
+    """Decides which partitions to pause and resume; changes ``Partition.paused`` accordingly.
+
+    Every partition has an equal share of the bounds. When the buffer stays full, the partitions that
+    hold their share or more are paused; the others go on up to theirs. So at most twice the bounds
+    are held, and a partition whose calls are stuck does not keep the others from being read.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self._full_since: float | None = None
+        self._paused_at = 0.0
+
+    def room(self, partitions: Collection[Partition]) -> int:
+        """How many records may be fetched now."""
+        reading = [partition for partition in partitions if not partition.paused]
+        if sum(partition.size for partition in reading) >= self.bounds.size:
+            return 0
+        if len(reading) == len(partitions):
+            return max(0, self.bounds.records - sum(partition.count for partition in reading))
+        share = self._share(partitions)
+        return sum(max(0, share - partition.count) for partition in reading)
+
+    def pause(self, partitions: Collection[Partition], now: float) -> Sequence[Partition]:
+        """The partitions to pause now."""
+        if self.room(partitions):
+            self._full_since = None
+            return ()
+        if self._full_since is None:
+            self._full_since = now
+        if now - self._full_since < self.bounds.patience:
+            return ()
+        share = self._share(partitions)
+        weight = self.bounds.size // max(1, len(partitions))
+        hogs = [p for p in partitions if not p.paused and (p.count >= share or p.size >= weight)]
+        for partition in hogs:
+            partition.paused = True
+            self._paused_at = now
+        return hogs
+
+    def resume(self, partitions: Collection[Partition], now: float) -> Sequence[Partition]:
+        """The paused partitions that are down to half their share, to be read again."""
+        if now - self._paused_at < self.bounds.patience:
+            return ()
+        half = self._share(partitions) // 2
+        weight = self.bounds.size // max(1, len(partitions)) // 2
+        relieved = [p for p in partitions if p.paused and p.count <= half and p.size <= weight]
+        for partition in relieved:
+            partition.paused = False
+        return relieved
+
+    def _share(self, partitions: Collection[Partition]) -> int:
+        return max(1, self.bounds.records // max(1, len(partitions)))

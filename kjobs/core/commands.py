@@ -1,0 +1,95 @@
+"""What the scheduler asks of the world: things to do, and things to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .events import Place
+from .partition import Entry
+
+# --- to do ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Run these entries; each is the head of its lane, or has no key.
+
+    Whoever runs an entry whose ``more`` is set goes on with ``entry.next`` if it succeeded, and
+    clears ``more`` if it stops there.
+    """
+
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Take back what no slot has begun of these partitions (None: of all), answer ``Recalled``."""
+
+    places: Sequence[Place] | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuryEntry:
+    """Write a call to the dead letter topic, answer ``Buried`` once acknowledged, or ``NotBuried``.
+
+    What to write is in ``entry.burial``.
+    """
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Commit ``(place, offset, metadata)`` for each, answer ``Committed`` for each."""
+
+    offsets: Sequence[tuple[Place, int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Fetch nothing of these partitions."""
+
+    places: Sequence[Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Fetch these partitions again.
+
+    ``stalled``: every partition was paused, and the client sleeps up to a second before it notices;
+    seek each to its next offset to wake it. Otherwise a seek would only make it slower.
+    """
+
+    places: Sequence[tuple[Place, int]]
+    stalled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The group is known to count this worker as a member: calls may begin until then (seconds)."""
+
+    until: float
+
+
+# --- to tell -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """A call failed and waits until ``due`` (epoch seconds) for its next attempt."""
+
+    entry: Entry
+    error: BaseException
+    due: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A call was deliberately given up: discarded or expired."""
+
+    entry: Entry
+    why: str
+
+
+Command = Start | Recall | BuryEntry | Commit | Pause | Resume | Lease | Retrying | Dropped

@@ -1,0 +1,78 @@
+"""When to commit which partitions, and what their acknowledgement means.
+
+Commits are asynchronous and at most one is under way. The acknowledgement of one shows three things:
+the offsets are stored, the group still counts this worker as a member, and, the first time, that the
+assignment is real: a partition starts no call before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from .events import Committed, Place
+from .partition import Partition
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often to commit; all in seconds.
+
+    Attributes:
+        steady: the longest a finished call stays uncommitted.
+        urgent: the same after a failure, which must survive a crash to be counted.
+        idle: how often unchanged offsets are committed, to hear from the group.
+        patience: after how long an unanswered commit is taken for lost.
+        lease: how long after a commit was sent its acknowledgement lets calls begin.
+    """
+
+    steady: float = 0.25
+    urgent: float = 0.05
+    idle: float = 1.0
+    patience: float = 5.0
+    lease: float = 8.0
+
+
+class Commits:
+    """The commit under way, and the time of the next."""
+
+    def __init__(self, rhythm: Rhythm) -> None:
+        self.rhythm = rhythm
+        self.urgent = False
+        self._sent_at = float("-inf")
+        self._under_way: dict[Place, Partition] = {}
+
+    def due(self, partitions: Collection[Partition], now: float) -> list[tuple[Place, int, str]]:
+        """The offsets to commit now, if it is time to."""
+        since = now - self._sent_at
+        if self._under_way and since < self.rhythm.patience:
+            return []
+        if since >= self.rhythm.idle:
+            chosen = list(partitions)
+        elif since >= (self.rhythm.urgent if self.urgent else self.rhythm.steady):
+            chosen = [partition for partition in partitions if partition.dirty]
+        else:
+            return []
+        if not chosen:
+            return []
+        self.urgent = False
+        self._sent_at = now
+        self._under_way = {partition.place: partition for partition in chosen}
+        return [(partition.place, *partition.snapshot()) for partition in chosen]
+
+    def answered(self, event: Committed) -> tuple[Partition | None, float]:
+        """Note the answer for one partition.
+
+        Returns the partition if its offset was stored, else None, and until when the answer lets
+        calls begin (0: not at all).
+        """
+        partition = self._under_way.pop(event.place, None)
+        if event.error is not None:
+            if partition is not None:
+                partition.dirty = True
+            return None, 0.0
+        return partition, self._sent_at + self.rhythm.lease
+
+    def forget(self, place: Place) -> None:
+        """The partition was taken away; what is still answered about it means nothing."""
+        self._under_way.pop(place, None)

@@ -1,0 +1,238 @@
+"""One assigned partition: its unfinished calls, their lanes, and how far it may be committed.
+
+A *lane* is the unfinished calls of one key, linked in log order by ``Entry.next``; only the head may
+run. Calls without a key have no lane. The *watermark* is the offset below which everything is
+finished: the first unfinished entry, or the next offset if there is none.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+import msgspec
+
+from .checkpoint import Checkpoint, Trial, encode, runs
+from .outcome import OK, Bury, Outcome
+from .ports import Record
+
+
+class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
+    """An unfinished call. The scheduler owns it, but for the time a slot runs it: see ``Start``.
+
+    Attributes:
+        failures: failed attempts so far.
+        due: do not start before this (epoch seconds); 0 for at once.
+        next: the following call of the same key, if it was fetched already.
+        more: whoever runs this entry goes on with ``next``, without asking.
+        out: handed out to run, and not back yet.
+        done: finished; the watermark may pass.
+        outcome: how the last attempt ended; set by whoever ran it.
+        burial: the order to bury it, once it was given.
+    """
+
+    partition: Partition
+    offset: int
+    key: bytes | None
+    record: Record
+    size: int
+    failures: int = 0
+    due: float = 0.0
+    next: Entry | None = None
+    more: bool = False
+    out: bool = False
+    done: bool = False
+    outcome: Outcome = OK
+    burial: Bury | None = None
+
+    def __repr__(self) -> str:
+        topic, number = self.partition.place
+        return f"Entry({topic}[{number}]@{self.offset}, key={self.key!r})"
+
+    @property
+    def token(self) -> bytes | int:
+        """What no two running calls may share: the key, or the offset of a call without one."""
+        return self.offset if self.key is None else self.key
+
+
+class Partition:
+    """The scheduler's state of one assigned partition, from assignment to revocation.
+
+    Attributes:
+        epoch: how many times this partition was assigned in its group, this time included.
+        open: calls may begin: the group confirmed the assignment by acknowledging a commit, and
+            nobody is taking the partition away.
+        leaving: it is being taken away: nothing may begin any more.
+        closed: it was taken away; what still runs of it no longer counts.
+        next_offset: one past the last offset that was fetched.
+        out: entries handed out to run whose outcome is not known yet.
+        burying: entries whose dead letter is not acknowledged yet.
+        held: heads that may run once the partition is open.
+        locks: tokens of which a call of an earlier assignment still runs in this process, each with
+            the head that waits for it, if one does.
+    """
+
+    def __init__(
+        self, place: tuple[str, int], offset: int, restored: Checkpoint | None, topic_id: str
+    ) -> None:
+        self.place = place
+        self.topic_id = topic_id
+        self.epoch = (restored.epoch if restored else 0) + 1
+        self.open = False
+        self.leaving = False
+        self.closed = False
+        self.paused = False
+        self.next_offset = offset
+        self.high = offset
+        self.count = 0
+        self.size = 0
+        self.out = 0
+        self.burying = 0
+        self.dirty = True
+        self.order: deque[Entry] = deque()
+        self.tails: dict[bytes, Entry] = {}
+        self.trying: dict[int, Entry] = {}
+        self.held: list[Entry] = []
+        self.locks: dict[bytes | int, Entry | None] = {}
+        self._unfinished: deque[tuple[int, int]] = deque()
+        self._trials: dict[int, Trial] = {}
+        self._restored_high = offset
+        if restored is not None:
+            self._unfinished.extend(restored.unfinished)
+            self._trials = {trial.offset: trial for trial in restored.trials}
+            self._restored_high = max(offset, restored.high)
+            self.high = self._restored_high
+
+    # --- fetched ---------------------------------------------------------------------------------
+
+    def feed(self, records: Sequence[Record]) -> list[Entry]:
+        """Take in records in log order; return the entries that are now the head of their lane."""
+        heads: list[Entry] = []
+        order = self.order
+        tails = self.tails
+        upcoming = self.next_offset
+        for record in records:
+            offset = record.offset()
+            if offset < upcoming:
+                continue  # fetched again after a seek or a resume
+            upcoming = offset + 1
+            if offset < self._restored_high and self._finished_before(offset):
+                self.dirty = True
+                continue
+            key = record.key()
+            entry = Entry(self, offset, key, record, len(record))
+            if self._trials:
+                self._restore_trial(entry)
+            order.append(entry)
+            self.count += 1
+            self.size += entry.size
+            if key is None:
+                heads.append(entry)
+                continue
+            tail = tails.get(key)
+            tails[key] = entry
+            if tail is None:
+                heads.append(entry)
+            else:
+                tail.next = entry
+        self.next_offset = upcoming
+        return heads
+
+    def skip_to(self, offset: int) -> None:
+        """Nothing below ``offset`` will be fetched any more: it is the end, or retention took it."""
+        if offset > self.next_offset:
+            self.next_offset = offset
+            self.dirty = True
+
+    def _finished_before(self, offset: int) -> bool:
+        """Whether the checkpoint says that this offset below its ``high`` was finished."""
+        unfinished = self._unfinished
+        while unfinished and sum(unfinished[0]) <= offset:
+            unfinished.popleft()
+        return not unfinished or offset < unfinished[0][0]
+
+    def _restore_trial(self, entry: Entry) -> None:
+        trial = self._trials.pop(entry.offset, None)
+        if trial is not None:
+            entry.failures = trial.failures
+            entry.due = trial.due_ms / 1000
+            self.trying[entry.offset] = entry
+
+    # --- finished --------------------------------------------------------------------------------
+
+    def finish(self, entry: Entry) -> Entry | None:
+        """Mark a call finished; return the entry that is now the head of its lane, if any."""
+        entry.done = True
+        self.count -= 1
+        self.size -= entry.size
+        self.dirty = True
+        if entry.offset >= self.high:
+            self.high = entry.offset + 1
+        if entry.due:
+            self.trying.pop(entry.offset, None)
+        return self.leave_lane(entry)
+
+    def leave_lane(self, entry: Entry) -> Entry | None:
+        """Let the lane of its head go; return the new head, if any."""
+        key = entry.key
+        if key is None:
+            return None
+        following = entry.next
+        if following is None:
+            if self.tails.get(key) is entry:
+                del self.tails[key]
+        else:
+            entry.next = None
+        return following
+
+    def retry(self, entry: Entry, due: float) -> None:
+        """Remember, in the checkpoint too, that a call waits until ``due`` for another attempt."""
+        entry.due = due
+        self.dirty = True
+        self.trying[entry.offset] = entry
+
+    # --- committed -------------------------------------------------------------------------------
+
+    def first(self) -> Entry | None:
+        """The lowest unfinished call, if there is any."""
+        order = self.order
+        while order and order[0].done:
+            order.popleft()
+        return order[0] if order else None
+
+    def watermark(self) -> int:
+        """The offset below which everything is finished."""
+        first = self.first()
+        return self.next_offset if first is None else first.offset
+
+    def snapshot(self, *, clean: bool = False) -> tuple[int, str]:
+        """What to commit: the watermark, and the checkpoint of what is above it as metadata."""
+        self.dirty = False
+        watermark = self.watermark()
+        high = max(self.high, watermark)
+        running = runs(entry.offset for entry in self.order if not entry.done and entry.offset < high)
+        # What the checkpoint knew and has not been fetched again yet is still to be told.
+        ahead = _from(self.next_offset, self._unfinished)
+        trials = chain(
+            (Trial(e.offset, e.failures, int(e.due * 1000)) for e in self.trying.values()),
+            (trial for trial in self._trials.values() if trial.offset >= self.next_offset),
+        )
+        checkpoint = Checkpoint(
+            high=high,
+            unfinished=(*running, *ahead),
+            trials=tuple(sorted(trials, key=lambda trial: trial.offset)),
+            epoch=self.epoch,
+            topic_id=self.topic_id,
+            clean=clean,
+        )
+        return watermark, encode(watermark, checkpoint)
+
+
+def _from(offset: int, stretches: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The parts of ascending runs at or above ``offset``."""
+    for first, length in stretches:
+        end = first + length
+        if end > offset:
+            start = max(first, offset)
+            yield start, end - start

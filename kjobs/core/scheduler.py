@@ -1,0 +1,410 @@
+"""The scheduler: events in, commands out. The one place that decides what runs, waits and commits.
+
+The rules it keeps: *an offset passes the watermark only after its call succeeded, was acknowledged on
+the dead letter topic, or was deliberately dropped*; and *of one key, only the oldest unfinished call
+may run*.
+
+It is pure: it has no clock (``now`` is an argument, in epoch seconds), no random source (a failed
+outcome brings its own draw), no thread, and does no I/O.
+
+    fetched ─► lane ─► head ─► out ─┬─► finished ─► below the watermark ─► committed
+                        ▲           ├─► waiting (backoff, snooze) ─► head
+                        └───────────┴─► burying ─► finished
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from itertools import count
+from typing import assert_never
+
+from .buffer import Bounds, Buffer
+from .commands import BuryEntry, Command, Commit, Dropped, Lease, Pause, Recall, Resume, Retrying, Start
+from .commits import Commits, Rhythm
+from .events import (
+    Assigned,
+    Buried,
+    Committed,
+    Event,
+    Fetched,
+    Finished,
+    Lost,
+    NotBuried,
+    Place,
+    Recalled,
+    Revoked,
+    Revoking,
+    Skipped,
+    Stopping,
+)
+from .outcome import (
+    OK,
+    Bury,
+    Condemned,
+    Done,
+    Drop,
+    Early,
+    Failed,
+    Outcome,
+    Reason,
+    RetryAt,
+    WaitUntil,
+    dispose,
+)
+from .partition import Entry, Partition
+from .ports import Record
+
+#: Seconds before a burial that the dead letter topic refused is tried again.
+BURIAL_PAUSE = 2.0
+
+
+class Scheduler:
+    """The state machine of one consumer; ``handle`` is its only way in.
+
+    Args:
+        bounds: how much may be held.
+        rhythm: how often to commit.
+        chain: calls of one key that a slot may run one after the other without asking.
+        attempts: how many attempts to begin in all; None for no end.
+    """
+
+    def __init__(
+        self,
+        bounds: Bounds = Bounds(),  # noqa: B008 - frozen
+        rhythm: Rhythm = Rhythm(),  # noqa: B008 - frozen
+        *,
+        chain: int = 16,
+        attempts: int | None = None,
+    ) -> None:
+        self.partitions: dict[Place, Partition] = {}
+        self.stopping = False
+        self.attempts_left = attempts
+        self._chain = 1 if attempts is not None else chain
+        self._buffer = Buffer(bounds)
+        self._commits = Commits(rhythm)
+        self._lease = float("-inf")
+        self._leased = False
+        self._timers: list[tuple[float, int, Entry]] = []
+        self._ticket = count()
+        # Keys (offsets, for calls without one) whose calls of forgotten partitions still run here.
+        self._orphans: dict[tuple[Place, bytes | int], int] = {}
+        self._starts: list[Entry] = []
+        self._commands: list[Command] = []
+
+    def handle(self, events: Iterable[Event], now: float) -> list[Command]:
+        """Take in what happened, in that order, and return what is to be done, in that order."""
+        for event in events:
+            match event:
+                case Finished(entries=entries):
+                    self._finished(entries, now)
+                case Fetched(place=place, records=records):
+                    self._fetched(place, records, now)
+                case Skipped(place=place, offset=offset):
+                    if (partition := self.partitions.get(place)) is not None:
+                        partition.skip_to(offset)
+                case Buried(entry=entry):
+                    self._buried(entry, now)
+                case NotBuried(entry=entry):
+                    self._not_buried(entry, now)
+                case Committed():
+                    self._committed(event, now)
+                case Assigned():
+                    self._assigned(event)
+                case Recalled(entries=entries):
+                    self._recalled(entries, now)
+                case Revoking(places=places):
+                    self._revoking(places)
+                case Revoked(places=places):
+                    self._forget(places, commit=True)
+                case Lost(places=places):
+                    self._forget(places, commit=False)
+                case Stopping():
+                    self._stop()
+                case _:
+                    assert_never(event)
+        if self._leased and now >= self._lease:
+            self._leased = False
+            self._commands.append(Recall(None))
+        self._wake(now)
+        self._balance(now)
+        if offsets := self._commits.due(self.partitions.values(), now):
+            self._commands.append(Commit(offsets))
+        if self._starts:
+            self._commands.append(Start(self._starts))
+            self._starts = []
+        commands, self._commands = self._commands, []
+        return commands
+
+    # --- what the shell may ask ------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Unfinished calls in memory."""
+        return sum(partition.count for partition in self.partitions.values())
+
+    @property
+    def room(self) -> int:
+        """How many records may be fetched now."""
+        return self._buffer.room(self.partitions.values())
+
+    def busy(self, places: Iterable[Place] | None = None) -> bool:
+        """Whether calls of these partitions (None: of all) run, or are being buried."""
+        if places is None:
+            partitions: Iterable[Partition] = self.partitions.values()
+        else:
+            partitions = (self.partitions[place] for place in places if place in self.partitions)
+        return any(partition.out or partition.burying for partition in partitions)
+
+    @property
+    def following(self) -> bool:
+        """Whether calls wait for the outcome of another one of their key."""
+        out = sum(partition.out + partition.burying for partition in self.partitions.values())
+        return self.held > out + len(self._timers)
+
+    def leased(self, now: float) -> bool:
+        """Whether the group was heard from of late, so that calls may begin."""
+        return now < self._lease
+
+    def oldest(self) -> int | None:
+        """When the oldest unfinished call in memory was enqueued (ms since the epoch)."""
+        firsts = (partition.first() for partition in self.partitions.values())
+        return min((first.record.timestamp()[1] for first in firsts if first is not None), default=None)
+
+    def next_due(self) -> float | None:
+        """When the next waiting call is due (epoch seconds)."""
+        return self._timers[0][0] if self._timers else None
+
+    # --- partitions come and go ------------------------------------------------------------------
+
+    def _assigned(self, event: Assigned) -> None:
+        partition = Partition(event.place, event.offset, event.checkpoint, event.topic_id)
+        partition.leaving = self.stopping
+        partition.locks = {key: None for place, key in self._orphans if place == event.place}
+        self.partitions[event.place] = partition
+        self._commits.urgent = True
+
+    def _stop(self) -> None:
+        self.stopping = True
+        for partition in self.partitions.values():
+            partition.open = False
+            partition.leaving = True
+        self._commands.append(Recall(None))
+
+    def _revoking(self, places: Sequence[Place]) -> None:
+        for place in places:
+            if (partition := self.partitions.get(place)) is not None:
+                partition.open = False
+                partition.leaving = True
+        self._commands.append(Recall(places))
+
+    def _forget(self, places: Sequence[Place], *, commit: bool) -> None:
+        last: list[tuple[Place, int, str]] = []
+        for place in places:
+            partition = self.partitions.pop(place, None)
+            if partition is None:
+                continue
+            partition.open = False
+            partition.closed = True
+            self._commits.forget(place)
+            running = [entry for entry in partition.order if entry.out]
+            for entry in running:
+                self._orphans[place, entry.token] = self._orphans.get((place, entry.token), 0) + 1
+            if commit:
+                last.append((place, *partition.snapshot(clean=not running)))
+        self._commands.append(Recall(places))
+        if last:
+            self._commands.append(Commit(last))
+
+    # --- calls come in ---------------------------------------------------------------------------
+
+    def _fetched(self, place: Place, records: Sequence[Record], now: float) -> None:
+        partition = self.partitions.get(place)
+        if partition is not None:
+            for head in partition.feed(records):
+                self._offer(head, now)
+
+    def _offer(self, entry: Entry, now: float) -> None:
+        """Hand out the head of a lane, or keep it until it may run."""
+        partition = entry.partition
+        if entry.due > now:
+            heapq.heappush(self._timers, (entry.due, next(self._ticket), entry))
+            return
+        if not partition.open or now >= self._lease or self.attempts_left == 0:
+            partition.held.append(entry)
+            return
+        if partition.locks and entry.token in partition.locks:
+            partition.locks[entry.token] = entry
+            return
+        if entry.next is not None:
+            self._link(entry)
+        if self.attempts_left is not None:
+            self.attempts_left -= 1
+        entry.out = True
+        partition.out += 1
+        self._starts.append(entry)
+
+    def _link(self, entry: Entry) -> None:
+        """Let whoever runs ``entry`` go on with the calls behind it, as far as the chain allows."""
+        left = self._chain - 1
+        following = entry.next
+        while left and following is not None and not following.due:
+            entry.more = True
+            entry, following = following, following.next
+            left -= 1
+        entry.more = False
+
+    def _wake(self, now: float) -> None:
+        timers = self._timers
+        while timers and timers[0][0] <= now:
+            entry = heapq.heappop(timers)[2]
+            if entry.partition.closed:
+                continue
+            if entry.burial is not None:
+                entry.partition.burying += 1
+                self._commands.append(BuryEntry(entry))
+            else:
+                self._offer(entry, now)
+
+    def _release(self, partition: Partition, now: float) -> None:
+        held, partition.held = partition.held, []
+        for entry in held:
+            self._offer(entry, now)
+
+    # --- calls come back -------------------------------------------------------------------------
+
+    def _finished(self, entries: Sequence[Entry], now: float) -> None:
+        for entry in entries:
+            partition = entry.partition
+            outcome = entry.outcome
+            if partition.closed:
+                if not (entry.more and outcome is OK):
+                    self._orphan_ended(entry, now)
+            elif outcome is OK:
+                entry.out = False
+                head = partition.finish(entry)
+                if head is not None and entry.more:
+                    head.out = True  # whoever ran the entry is running this one now
+                    continue
+                partition.out -= 1
+                if head is not None:
+                    self._offer(head, now)
+            else:
+                self._ended(entry, outcome, now)
+
+    def _ended(self, entry: Entry, outcome: Outcome, now: float) -> None:
+        """An attempt ended otherwise than by success."""
+        partition = entry.partition
+        entry.out = False
+        entry.more = False
+        entry.outcome = OK  # the error of a failed one keeps its frames alive
+        partition.out -= 1
+        if _counts(outcome):
+            entry.failures += 1
+        since = entry.record.timestamp()[1] / 1000
+        disposition = dispose(outcome, failures=entry.failures, since=since, now=now)
+        match disposition:
+            case Done():
+                self._settle(entry, now)
+            case RetryAt(due=due, error=error):
+                partition.retry(entry, due)
+                self._commits.urgent = True
+                self._commands.append(Retrying(entry, error, due))
+                self._wait(entry, disposition.holds_lane, now)
+            case WaitUntil(due=due):
+                if isinstance(outcome, Early):
+                    entry.due = due  # written in the call itself, so nothing needs to remember it
+                else:
+                    partition.retry(entry, due)
+                self._wait(entry, disposition.holds_lane, now)
+            case Bury():
+                entry.burial = disposition
+                partition.burying += 1
+                self._commands.append(BuryEntry(entry))
+            case Drop(why=why):
+                self._commands.append(Dropped(entry, why))
+                self._settle(entry, now)
+            case _:
+                assert_never(disposition)
+
+    def _wait(self, entry: Entry, holds_lane: bool, now: float) -> None:
+        heapq.heappush(self._timers, (entry.due, next(self._ticket), entry))
+        if not holds_lane and (head := entry.partition.leave_lane(entry)) is not None:
+            self._offer(head, now)
+
+    def _settle(self, entry: Entry, now: float) -> None:
+        if (head := entry.partition.finish(entry)) is not None:
+            self._offer(head, now)
+
+    def _buried(self, entry: Entry, now: float) -> None:
+        if not entry.partition.closed:
+            entry.burial = None
+            entry.partition.burying -= 1
+            self._settle(entry, now)
+
+    def _not_buried(self, entry: Entry, now: float) -> None:
+        if not entry.partition.closed:
+            entry.partition.burying -= 1
+            heapq.heappush(self._timers, (now + BURIAL_PAUSE, next(self._ticket), entry))
+
+    def _recalled(self, entries: Sequence[Entry], now: float) -> None:
+        for entry in entries:
+            partition = entry.partition
+            if partition.closed:
+                self._orphan_ended(entry, now)
+                continue
+            entry.out = False
+            entry.more = False
+            partition.out -= 1
+            if self.attempts_left is not None:
+                self.attempts_left += 1
+            self._offer(entry, now)
+
+    def _orphan_ended(self, entry: Entry, now: float) -> None:
+        """A call of a forgotten partition no longer runs: its key is free, also for a new assignment."""
+        place, token = entry.partition.place, entry.token
+        left = self._orphans.get((place, token), 0) - 1
+        if left > 0:
+            self._orphans[place, token] = left
+            return
+        self._orphans.pop((place, token), None)
+        partition = self.partitions.get(place)
+        if partition is not None and (head := partition.locks.pop(token, None)) is not None:
+            self._offer(head, now)
+
+    # --- commits and back-pressure ---------------------------------------------------------------
+
+    def _committed(self, event: Committed, now: float) -> None:
+        partition, until = self._commits.answered(event)
+        if partition is None:
+            if event.fenced:
+                self._lease = now
+                self._commands.append(Lease(now))
+            return
+        if until > self._lease:
+            self._lease = until
+            self._commands.append(Lease(until))
+        renewed, self._leased = not self._leased, now < until
+        if not partition.leaving:
+            partition.open = True
+        for held in self.partitions.values() if renewed else (partition,):
+            self._release(held, now)
+
+    def _balance(self, now: float) -> None:
+        partitions = self.partitions.values()
+        stalled = bool(partitions) and all(partition.paused for partition in partitions)
+        if resumed := self._buffer.resume(partitions, now):
+            self._commands.append(Resume([(p.place, p.next_offset) for p in resumed], stalled))
+        if paused := self._buffer.pause(partitions, now):
+            self._commands.append(Pause([partition.place for partition in paused]))
+
+
+def _counts(outcome: Outcome) -> bool:
+    """Whether an attempt with this outcome is counted as a failed one."""
+    match outcome:
+        case Failed():
+            return True
+        case Condemned(reason=reason):
+            return reason is Reason.REJECTED
+        case _:
+            return False

@@ -1,0 +1,156 @@
+"""Keeps account of what each partition of the embedded broker holds unconsumed, so that nothing is dropped.
+
+A mock cluster keeps the newest 5 MiB of a partition, as stored, and drops older batches whether they were
+consumed or not. It cannot be asked how many bytes lie between two offsets. But whoever sends knows the size
+of each record, and its offset once it is acknowledged. So senders *claim* bytes here before they send, and
+later *report* what they sent where. Bytes that are claimed and not reported may be in any partition, and
+are counted in all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+#: Bytes of unconsumed records that a partition may hold. The mock drops whole batches, the oldest first, when
+#: it has more than 5 MiB of a partition: what is unconsumed is safe below that by the size of a batch.
+ROOM = 4 * 1024 * 1024
+
+#: The largest record, with OVERHEAD; no less than librdkafka's ``batch.size``. ROOM plus one such batch is
+#: below the 5 MiB that the mock keeps.
+LARGEST = 1_000_000
+
+#: What a record takes besides key, value and headers, at most: it may be alone in its batch. As every record
+#: counts for more than this, a full partition has fewer than ROOM / OVERHEAD = 43,691 of them unconsumed, and
+#: the mock's other limit, 100,000 batches, is never met.
+OVERHEAD = 96
+
+#: Bytes granted at a time when there is plenty of room, so that one claim serves for many records.
+_GRANT = 64 * 1024
+
+#: Near the limit a claim is granted a part of what is left only, for there may be other senders.
+_SHARE = 8
+
+
+class Report(NamedTuple):
+    """Records that a sender was told are in a partition: the offset of the last, and their bytes."""
+
+    partition: int
+    last: int
+    size: int
+
+
+class Reader(NamedTuple):
+    """How to learn what is in the broker, by topic; both raise what they like if it cannot be told."""
+
+    #: The offset up to which the slowest of some groups has finished each partition.
+    finished: Callable[[str, frozenset[str]], Sequence[int]]
+    #: The offset that each partition's next record will get.
+    ends: Callable[[str], Sequence[int]]
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is known of one topic."""
+
+    #: Records by partition, in the order they were reported: the last offset and the bytes of each batch of them.
+    sent: dict[int, deque[tuple[int, int]]] = field(default_factory=dict)
+    #: The sum of bytes in ``sent``, by partition.
+    held: dict[int, int] = field(default_factory=dict)
+    #: Bytes claimed and not reported, by sender.
+    claimed: dict[Hashable, int] = field(default_factory=dict)
+    #: Bytes claimed by senders that went away without a report.
+    orphaned: int = 0
+    groups: frozenset[str] = frozenset()
+
+    def room(self) -> int:
+        return ROOM - max(self.held.values(), default=0) - sum(self.claimed.values()) - self.orphaned
+
+    def add(self, report: Report) -> None:
+        self.sent.setdefault(report.partition, deque()).append((report.last, report.size))
+        self.held[report.partition] = self.held.get(report.partition, 0) + report.size
+
+    def forget_finished(self, finished: Sequence[int]) -> None:
+        for partition, offset in enumerate(finished):
+            batches = self.sent.get(partition)
+            if not batches:
+                continue
+            # Reports of several senders come in any order.
+            kept = deque(batch for batch in batches if batch[0] >= offset)
+            self.sent[partition] = kept
+            self.held[partition] = sum(size for _, size in kept)
+
+
+class Accounts:
+    """What every topic holds unconsumed, and who may send how much to it.
+
+    Args:
+        reader: tells what is finished, and where partitions end.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._accounts: dict[str, _Account] = {}
+
+    def claim(self, sender: Hashable, topic: str, groups: frozenset[str], size: int) -> int:
+        """Let ``sender`` send ``size`` bytes to ``topic``, or more.
+
+        Returns the bytes granted: at least ``size``; or 0 if there is no room for them until some of the
+        groups finish what the topic holds.
+        """
+        with self._lock:
+            account = self._accounts.setdefault(topic, _Account())
+            account.groups |= groups
+            room = account.room()
+            if room < size:
+                self._refresh(topic, account)
+                room = account.room()
+            if room < size:
+                return 0
+            granted = max(size, min(_GRANT, room // _SHARE))
+            account.claimed[sender] = account.claimed.get(sender, 0) + granted
+            return granted
+
+    def report(self, sender: Hashable, topic: str, reports: Sequence[Report], returned: int) -> None:
+        """Note where the sender's records are, and the bytes of its claim that it did not use after all."""
+        with self._lock:
+            account = self._accounts.setdefault(topic, _Account())
+            for report in reports:
+                account.add(report)
+                returned += report.size
+            left = account.claimed.get(sender, 0) - returned
+            if left > 0:
+                account.claimed[sender] = left
+            else:
+                account.claimed.pop(sender, None)
+
+    def forget(self, topic: str) -> None:
+        """The topic was deleted."""
+        with self._lock:
+            self._accounts.pop(topic, None)
+
+    def emptied(self, topic: str, partition: int, before: int) -> None:
+        """The records of a partition below an offset were deleted."""
+        with self._lock:
+            account = self._accounts.get(topic)
+            if account is not None:
+                account.forget_finished([0] * partition + [before])
+
+    def gone(self, sender: Hashable) -> None:
+        """The sender went away; what it claimed and did not report, it may have sent."""
+        with self._lock:
+            for account in self._accounts.values():
+                account.orphaned += account.claimed.pop(sender, 0)
+
+    def _refresh(self, topic: str, account: _Account) -> None:
+        """Forget what is consumed by now."""
+        if account.orphaned:
+            # It is in the log by now, if it ever will be: consumed once all that is there now is.
+            for partition, end in enumerate(self._reader.ends(topic)):
+                account.add(Report(partition, end - 1, account.orphaned))
+            account.orphaned = 0
+        account.forget_finished(self._reader.finished(topic, account.groups))

@@ -1,0 +1,307 @@
+"""The producer of a process: idempotent, acknowledged by all replicas, with its own delivery thread.
+
+Only the delivery thread serves delivery reports, so what a report does needs no lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import Producer as Client
+
+from ..core.ports import Headers
+from ..errors import BrokerError, EnqueueError, EnqueueRefused, OutcomeUnknown, QueueFull
+from .client import producer_options, reason
+from .failures import enqueue_error, unknown_queue
+
+#: Seconds between two looks for room in the client's full buffer.
+_ROOM_PAUSE = 0.005
+
+
+class Delivery:
+    """The fate of one record: where it is, or why not. ``done`` is called when it is known."""
+
+    __slots__ = ("call_id", "done", "error", "offset", "partition", "topic")
+
+    def __init__(self, topic: str, call_id: str, done: Callable[[], object]) -> None:
+        self.topic = topic
+        self.call_id = call_id
+        self.done = done
+        self.partition = -1
+        self.offset = -1
+        self.error: EnqueueError | None = None
+
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        """Take the client's delivery report."""
+        if error is None:
+            self.partition = message.partition()
+            self.offset = message.offset()
+        else:
+            self.error = enqueue_error(error, self.topic, self.call_id)
+        self.done()
+
+
+class Countdown:
+    """Lets one thread wait for many deliveries."""
+
+    def __init__(self) -> None:
+        self._left = 1  # the sender's own, given up in wait()
+        self._lock = threading.Lock()
+        self._event = threading.Event()
+
+    def add(self) -> None:
+        """One more delivery to wait for."""
+        with self._lock:
+            self._left += 1
+
+    def done(self) -> None:
+        """One delivery is known."""
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                self._event.set()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for all of them; whether they came in time."""
+        self.done()
+        return self._event.wait(timeout)
+
+
+class Producer:
+    """Sends records and tells their fate.
+
+    Args:
+        bootstrap: Kafka's addresses.
+        extra: librdkafka options of the user.
+        ensure: called with the name of a topic that does not exist; creates it and returns True, or
+            returns False.
+        admit: called with topic and size before a record is sent; False while there is no room in the
+            broker, which only the embedded one says.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        extra: Mapping[str, Any],
+        *,
+        ensure: Callable[[str], bool] = lambda topic: False,
+        admit: Callable[[str, int], bool] | None = None,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._ensure = ensure
+        self.admit = admit
+        try:
+            self._client = Client(producer_options(bootstrap, extra))
+        except KafkaException as error:
+            raise BrokerError(f"a Kafka option is wrong: {reason(error)}") from None
+        self._topics: dict[str, float] = {}
+        self._topics_lock = threading.Lock()
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="kjobs-delivery", daemon=True)
+        self._thread.start()
+
+    # --- sending -----------------------------------------------------------------------------------
+
+    def send(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes | None,
+        headers: Headers | None,
+        call_id: str,
+        timeout: float,
+    ) -> Delivery:
+        """Send one record and wait until it is acknowledged.
+
+        Raises:
+            EnqueueError: it was not; the subclass says why.
+        """
+        lock = threading.Lock()
+        lock.acquire()
+        delivery = Delivery(topic, call_id, lock.release)
+        begun = time.monotonic()
+        self.post(delivery, value, key, headers, timeout)
+        if not lock.acquire(timeout=max(0.0, begun + timeout - time.monotonic())):
+            raise self.unanswered(topic, call_id, timeout)
+        if delivery.error is not None:
+            raise delivery.error
+        return delivery
+
+    async def asend(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes | None,
+        headers: Headers | None,
+        call_id: str,
+        timeout: float,
+    ) -> Delivery:
+        """Send one record and wait, without blocking the event loop, until it is acknowledged.
+
+        Raises:
+            EnqueueError: it was not; the subclass says why.
+        """
+        loop = asyncio.get_running_loop()
+        acknowledged: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            if not acknowledged.done():
+                acknowledged.set_result(None)
+
+        delivery = Delivery(topic, call_id, lambda: loop.call_soon_threadsafe(wake))
+        if self._known(topic) and self.admit is None:
+            try:
+                self.put(delivery, value, key, headers)
+            except BufferError:
+                await asyncio.to_thread(self.post, delivery, value, key, headers, timeout)
+        else:
+            await asyncio.to_thread(self.post, delivery, value, key, headers, timeout)
+        try:
+            await asyncio.wait_for(acknowledged, timeout)
+        except TimeoutError:
+            raise self.unanswered(topic, call_id, timeout) from None
+        if delivery.error is not None:
+            raise delivery.error
+        return delivery
+
+    def post(
+        self, delivery: Delivery, value: bytes, key: bytes | None, headers: Headers | None, timeout: float
+    ) -> None:
+        """Send one record and return once the client has it; ``delivery.done`` tells of its fate.
+
+        Raises:
+            EnqueueError: the client did not take it; ``delivery.done`` will not be called.
+        """
+        topic = delivery.topic
+        if topic not in self._topics:
+            self.check_topic(topic, delivery.call_id, timeout)
+        if self.admit is not None:
+            self._wait_for_room(topic, len(value), delivery.call_id, timeout)
+        try:
+            self.put(delivery, value, key, headers)
+        except BufferError:
+            self._post_when_room(delivery, value, key, headers, timeout)
+
+    def put(
+        self,
+        delivery: Delivery,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Headers | None,
+        *,
+        partition: int = -1,
+    ) -> None:
+        """Hand a record to the client, without waiting for anything.
+
+        Raises:
+            BufferError: the client's buffer is full.
+            EnqueueError: the client refused it.
+        """
+        try:
+            if headers is None:
+                self._client.produce(delivery.topic, value, key, partition, delivery.report)
+            else:
+                self._client.produce(
+                    delivery.topic, value, key, partition, delivery.report, headers=list(headers)
+                )
+        except KafkaException as error:
+            raise enqueue_error(error.args[0], delivery.topic, delivery.call_id) from None
+
+    def _post_when_room(
+        self, delivery: Delivery, value: bytes, key: bytes | None, headers: Headers | None, timeout: float
+    ) -> None:
+        until = time.monotonic() + timeout
+        while True:
+            time.sleep(_ROOM_PAUSE)
+            try:
+                return self.put(delivery, value, key, headers)
+            except BufferError:
+                if time.monotonic() > until:
+                    raise QueueFull(
+                        f"call {delivery.call_id} for {delivery.topic} is not enqueued: {len(self._client)} "
+                        f"records wait in this process to be sent, and none left in {timeout:g} s. Kafka at "
+                        f"{self._bootstrap} is slower than this process enqueues, or away.",
+                        call_id=delivery.call_id,
+                    ) from None
+
+    def _wait_for_room(self, topic: str, size: int, call_id: str, timeout: float) -> None:
+        until = time.monotonic() + timeout
+        while self.admit is not None and not self.admit(topic, size):
+            if time.monotonic() > until:
+                raise QueueFull(
+                    f"call {call_id} is not enqueued: the embedded broker holds as much of {topic} as it can "
+                    f"keep, and no worker finished any of it in {timeout:g} s. It would drop calls silently. "
+                    f"Start a worker, or use a real Kafka.",
+                    call_id=call_id,
+                )
+            time.sleep(_ROOM_PAUSE)
+
+    def unanswered(self, topic: str, call_id: str, timeout: float) -> OutcomeUnknown:
+        """The exception for a record whose acknowledgement did not come in time."""
+        return OutcomeUnknown(
+            f"call {call_id} for {topic}: Kafka at {self._bootstrap} did not acknowledge it in {timeout:g} s. "
+            f"It may be enqueued, or may be yet: the client goes on trying for up to 30 s. Enqueueing it again, "
+            f"with the same id, may make it run twice.",
+            call_id=call_id,
+        )
+
+    # --- topics ------------------------------------------------------------------------------------
+
+    def _known(self, topic: str) -> bool:
+        return topic in self._topics
+
+    def check_topic(self, topic: str, call_id: str, timeout: float) -> None:
+        """Make sure that a topic exists, once per process; producing to a missing one hangs.
+
+        Raises:
+            UnknownQueue: it does not exist, and is not to be created.
+            OutcomeUnknown: the broker did not say in time. (Nothing was sent.)
+        """
+        with self._topics_lock:
+            if topic in self._topics:
+                return
+            try:
+                # All topics are asked for: asking for one would make some brokers create it.
+                known = self._client.list_topics(timeout=timeout).topics
+            except KafkaException as error:
+                raise EnqueueRefused(
+                    f"call {call_id} is not enqueued: Kafka at {self._bootstrap} cannot be reached: "
+                    f"{reason(error)}",
+                    call_id=call_id,
+                ) from None
+            now = time.monotonic()
+            for name in known:
+                self._topics[name] = now
+            if topic not in self._topics:
+                if not self._ensure(topic):
+                    raise unknown_queue(topic, call_id)
+                self._topics[topic] = now
+
+    def cluster_id(self, timeout: float) -> str | None:
+        """The id of the cluster, or None if it does not say.
+
+        Raises:
+            BrokerError: it cannot be reached.
+        """
+        try:
+            return self._client.list_topics(timeout=timeout).cluster_id
+        except KafkaException as error:
+            raise BrokerError(f"Kafka at {self._bootstrap} cannot be reached: {reason(error)}") from None
+
+    # --- the delivery thread -----------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        while not self._closing:
+            self._client.poll(0.2)
+
+    def close(self, timeout: float) -> int:
+        """Send what waits, stop, and return how many records were not sent in time."""
+        left = self._client.flush(timeout)
+        self._closing = True
+        self._thread.join(timeout=1.0)
+        return int(left)

@@ -1,0 +1,241 @@
+"""Sends calls to Kafka: one producer per process, opened when it is first needed, anew after a fork."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol
+
+from .config import Settings
+from .core.topics import Names
+from .errors import BatchError, CallTooLarge, EnqueueError
+from .events import EnqueueFailed, emit
+from .handle import Handle
+from .job import Call
+
+if TYPE_CHECKING:
+    from .kafka.producer import Delivery, Producer
+
+log = logging.getLogger("kjobs")
+
+#: Seconds for which a process that ends waits for what it has not sent yet.
+_FAREWELL = 5.0
+
+#: Producers inherited over a fork. Their threads are not here, so not even freeing one would return.
+_inherited: list[Producer] = []
+
+
+class Transport(Protocol):
+    """What an app sends its calls through: Kafka, or a test."""
+
+    def send(self, call: Call) -> Handle: ...
+    async def asend(self, call: Call) -> Handle: ...
+    def send_many(self, calls: Iterable[Call]) -> list[Handle]: ...
+    def batch(self) -> AbstractContextManager[object]: ...
+    def close(self) -> None: ...
+
+
+class Batch:
+    """Calls that are sent together: ``with kjobs.batch():``."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+
+class KafkaSender:
+    """Sends the calls of an app.
+
+    Args:
+        settings: gives the app's settings, when they are first needed.
+    """
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._producer: Producer | None = None
+        self._batch: ContextVar[Batch | None] = ContextVar("kjobs_batch", default=None)
+        os.register_at_fork(after_in_child=self._after_fork)
+        atexit.register(self.close)
+
+    def send(self, call: Call) -> Handle:
+        """Send one call; see ``Enqueue.delay``."""
+        batch = self._batch.get()
+        if batch is not None:
+            self._check_size(call)
+            batch.calls.append(call)
+            return call.handle
+        if call.ack == "none":
+            return self._send_and_forget(call)
+        self._check_size(call)
+        handle = call.handle
+        delivery = self.producer.send(
+            self._topic(handle.queue), call.value, call.key, call.headers, handle.id, self._timeout
+        )
+        return _placed(handle, delivery)
+
+    async def asend(self, call: Call) -> Handle:
+        """Send one call without blocking the event loop; see ``Enqueue.adelay``."""
+        if self._batch.get() is not None or call.ack == "none":
+            return self.send(call)
+        self._check_size(call)
+        handle = call.handle
+        delivery = await self.producer.asend(
+            self._topic(handle.queue), call.value, call.key, call.headers, handle.id, self._timeout
+        )
+        return _placed(handle, delivery)
+
+    def send_many(self, calls: Iterable[Call]) -> list[Handle]:
+        """Send calls and wait once for all of them; see ``Enqueue.delay_many``."""
+        batch = self._batch.get()
+        if batch is not None:
+            return [self.send(call) for call in calls]
+        from .kafka.producer import Countdown, Delivery
+
+        producer, timeout = self.producer, self._timeout
+        countdown = Countdown()
+        sent: list[tuple[Handle, Delivery]] = []
+        failures: list[tuple[int, EnqueueError]] = []
+        for call in calls:
+            handle = call.handle
+            delivery = Delivery(self._topic(handle.queue), handle.id, countdown.done)
+            sent.append((handle, delivery))
+            countdown.add()
+            try:
+                self._check_size(call)
+                producer.post(delivery, call.value, call.key, call.headers, timeout)
+            except EnqueueError as error:
+                delivery.error = error
+                countdown.done()
+        answered = countdown.wait(timeout)
+        handles = []
+        for position, (handle, delivery) in enumerate(sent):
+            if delivery.error is None and delivery.offset < 0 and not answered:
+                delivery.error = producer.unanswered(delivery.topic, handle.id, timeout)
+            if delivery.error is not None:
+                failures.append((position, delivery.error))
+            else:
+                _placed(handle, delivery)
+            handles.append(handle)
+        if failures:
+            raise BatchError(failures, handles)
+        return handles
+
+    def _send_and_forget(self, call: Call) -> Handle:
+        from .kafka.producer import Delivery
+
+        handle = call.handle
+
+        def done() -> None:
+            if delivery.error is None:
+                _placed(handle, delivery)
+                return
+            log.error(
+                "a call enqueued with ack='none' failed: %s",
+                delivery.error,
+                extra={
+                    "event": "enqueue.failed",
+                    "call_id": handle.id,
+                    "job": handle.job,
+                    "queue": handle.queue,
+                },
+            )
+            emit(EnqueueFailed(handle.id, handle.job, handle.queue, delivery.error))
+
+        self._check_size(call)
+        delivery = Delivery(self._topic(handle.queue), handle.id, done)
+        self.producer.post(delivery, call.value, call.key, call.headers, self._timeout)
+        return handle
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Collect the calls enqueued inside, send them at the end and wait once for all of them.
+
+        Nothing is sent if the block raises.
+
+        Raises:
+            BatchError: some calls were not enqueued; it lists them.
+        """
+        collected = Batch()
+        outer = self._batch.set(collected)
+        try:
+            yield collected
+        finally:
+            self._batch.reset(outer)
+        if collected.calls:
+            self.send_many(collected.calls)
+
+    # --- the producer --------------------------------------------------------------------------------
+
+    @property
+    def producer(self) -> Producer:
+        """The producer of this process.
+
+        Raises:
+            ConfigError: a setting is wrong.
+            BrokerError: a Kafka option is wrong.
+        """
+        if self._producer is None:
+            with self._lock:
+                if self._producer is None:
+                    self._producer = self._open()
+        return self._producer
+
+    def _open(self) -> Producer:
+        from .kafka.producer import Producer
+
+        settings = self._settings()
+        return Producer(settings.bootstrap_servers, settings.kafka, ensure=self._ensure)
+
+    def _ensure(self, topic: str) -> bool:
+        """Create a queue's topics where that is allowed; whether they exist now."""
+        from .kafka.cluster import Cluster
+
+        settings = self._settings()
+        cluster = Cluster(settings)
+        if not (settings.create_topics or cluster.embedded):
+            return False
+        cluster.ensure([Names(settings.prefix).queue_of(topic)])
+        return True
+
+    @property
+    def _timeout(self) -> float:
+        return self._settings().enqueue_timeout
+
+    def _topic(self, queue: str) -> str:
+        return Names(self._settings().prefix).queue(queue)
+
+    def _check_size(self, call: Call) -> None:
+        largest = self._settings().max_size
+        if len(call.value) > largest:
+            handle = call.handle
+            raise CallTooLarge(
+                f"{handle.job}.delay(): the call has {len(call.value):,} bytes and max_size allows {largest:,}. It is "
+                f"not enqueued. Pass a reference to large data instead of the data, or raise max_size and the "
+                f"topic's max.message.bytes.",
+                call_id=handle.id,
+            )
+
+    def close(self) -> None:
+        """Send what waits, and stop; the next call opens a new producer."""
+        producer, self._producer = self._producer, None
+        if producer is not None and (left := producer.close(_FAREWELL)):
+            log.error(
+                "%d calls were not sent before the process ended", left, extra={"event": "enqueue.abandoned"}
+            )
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        if self._producer is not None:
+            _inherited.append(self._producer)
+            self._producer = None
+
+
+def _placed(handle: Handle, delivery: Delivery) -> Handle:
+    handle.partition = delivery.partition
+    handle.offset = delivery.offset
+    return handle

@@ -1,0 +1,50 @@
+"""What a call is, for events and log lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.envelope import Envelope, Malformed, decode
+from ..core.partition import Entry
+
+
+def facts(entry: Entry, queue: str, attempt: int, envelope: Envelope | None = None) -> dict[str, Any]:
+    """The fields that every event about a call has.
+
+    Args:
+        entry: the call.
+        queue: its queue.
+        attempt: which attempt the event is about.
+        envelope: the call as it was read; read here if not given. A record that is no call has neither
+            id nor job.
+    """
+    if envelope is None:
+        try:
+            envelope = decode(entry.record.value())
+        except Malformed:
+            envelope = None
+    topic, number = entry.partition.place
+    return {
+        "id": (envelope.id if envelope else "") or f"{topic}-{number}-{entry.offset}",
+        "job": envelope.job if envelope else "",
+        "queue": queue,
+        "key": None if entry.key is None else entry.key.decode("utf-8", "replace"),
+        "partition": number,
+        "offset": entry.offset,
+        "attempt": attempt,
+    }
+
+
+def fields(event: str, call: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The ``extra`` of a log line about a call; no field clashes with those of ``logging``."""
+    return {
+        "event": event,
+        **{("call_id" if name == "id" else name): value for name, value in call.items()},
+        **more,
+    }
+
+
+def label(call: dict[str, Any]) -> str:
+    """A call as log lines name it."""
+    key = "" if call["key"] is None else f" key={call['key']!r}"
+    return f"{call['job'] or 'record'} {call['id']}{key}"

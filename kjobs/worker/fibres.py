@@ -1,0 +1,93 @@
+"""An event loop in a thread, for calls of ``async def`` jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
+
+from ..core.outcome import Outcome
+from ..core.partition import Entry
+
+
+class AsyncCall(NamedTuple):
+    """An entry whose job is ``async def``; ``attempt()`` runs it and returns its outcome."""
+
+    entry: Entry
+    attempt: Callable[[], Coroutine[Any, Any, Outcome]]
+
+
+class Fibres:
+    """Runs async calls, each in a task of its own. The thread is started with the first call.
+
+    Args:
+        most: calls at a time.
+        give_back: takes an entry that was run, and whether no further call waits here.
+        may_begin: tells whether an entry may still begin.
+    """
+
+    def __init__(
+        self, most: int, give_back: Callable[[Entry, bool], None], may_begin: Callable[[Entry], bool]
+    ) -> None:
+        self._most = most
+        self._give_back = give_back
+        self._may_begin = may_begin
+        self._inbox: deque[AsyncCall] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._woken = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    def submit(self, call: AsyncCall) -> None:
+        """Run a call as soon as there is room; from any thread."""
+        self._inbox.append(call)
+        if not self._woken:
+            self._woken = True
+            (self._loop or self._begin()).call_soon_threadsafe(self._admit)
+
+    def recall(self) -> list[Entry]:
+        """Take back what was not begun."""
+        taken: list[Entry] = []
+        while True:
+            try:
+                taken.append(self._inbox.popleft().entry)
+            except IndexError:
+                return taken
+
+    def stop(self) -> None:
+        """Stop the loop; what still runs in it is abandoned."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _begin(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                threading.Thread(target=loop.run_forever, name="kjobs-loop", daemon=True).start()
+                self._loop = loop
+            return self._loop
+
+    def _admit(self) -> None:
+        # Cleared first: a call that comes after the look below wakes the loop again.
+        self._woken = False
+        loop, inbox, tasks = self._loop, self._inbox, self._tasks
+        assert loop is not None
+        while len(tasks) < self._most:
+            try:
+                call = inbox.popleft()
+            except IndexError:
+                return
+            if self._may_begin(call.entry):
+                task = loop.create_task(self._run(call))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+
+    async def _run(self, call: AsyncCall) -> None:
+        entry = call.entry
+        entry.outcome = await call.attempt()
+        waiting = bool(self._inbox)
+        self._give_back(entry, not waiting)
+        if waiting and self._loop is not None:
+            self._loop.call_soon(self._admit)

@@ -1,0 +1,261 @@
+"""The owner thread: gathers events, lets the scheduler decide, performs its commands.
+
+Only this thread touches the consumer and the scheduler. It never waits for a job, so no job, however
+long, keeps the worker from polling; it waits for Kafka when there is room for more records, and for
+the slots when there is none.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import assert_never
+
+from .. import events
+from ..core.commands import (
+    BuryEntry,
+    Command,
+    Commit,
+    Dropped,
+    Lease,
+    Pause,
+    Recall,
+    Resume,
+    Retrying,
+    Start,
+)
+from ..core.events import (
+    Assigned,
+    Buried,
+    Committed,
+    Event,
+    Fetched,
+    Finished,
+    Lost,
+    Place,
+    Recalled,
+    Revoked,
+    Revoking,
+    Stopping,
+)
+from ..core.outcome import OK
+from ..core.scheduler import Scheduler
+from ..kafka.consumer import Consumer
+from .burial import Burial
+from .clock import Clock
+from .executor import Executor
+from .failpoint import Failpoint, failpoint
+from .report import Report
+from .timelimit import TimeLimits
+
+log = logging.getLogger("kjobs.worker")
+
+#: The most records taken from the client at a time.
+_FETCH = 1000
+#: Seconds the owner waits for Kafka when nothing else is to be expected.
+_IDLE = 0.05
+#: Seconds between two polls while there is no room: rebalances are served in them.
+_SERVE_EVERY = 0.05
+#: Seconds the owner waits for Kafka, or the slots, when the other may need it soon.
+_BRISK = 0.001
+
+
+class Loop:
+    """Runs a worker until it is told to stop.
+
+    Args:
+        scheduler: decides.
+        executor: runs calls.
+        burial: writes dead letters.
+        limits: the time limits of running calls.
+        report: tells what happens.
+        clock: the worker's clock.
+        revoke_grace: seconds to wait for running calls of partitions that are taken away.
+    """
+
+    def __init__(
+        self,
+        *,
+        scheduler: Scheduler,
+        executor: Executor,
+        burial: Burial,
+        limits: TimeLimits,
+        report: Report,
+        clock: Clock,
+        revoke_grace: float,
+    ) -> None:
+        self.scheduler = scheduler
+        self._executor = executor
+        self._burial = burial
+        self._limits = limits
+        self._report = report
+        self._clock = clock
+        self._revoke_grace = revoke_grace
+        self._consumer: Consumer
+        self._polled_at = 0.0
+        self._tended_at = 0.0
+
+    def attach(self, consumer: Consumer) -> None:
+        """Give the loop its consumer, which needs the loop for its callbacks."""
+        self._consumer = consumer
+
+    def step(self) -> None:
+        """Do once what there is to do; waits a little if there is nothing."""
+        self._handle(self._from_slots())
+        self._handle(self._from_kafka())
+        self._tend()
+
+    def _tend(self) -> None:
+        """Look after what only needs it every millisecond."""
+        now = time.monotonic()
+        if now - self._tended_at < _BRISK:
+            return
+        self._tended_at = now
+        self._executor.tend()
+        self._limits.enforce()
+        self._consumer.check_identity()
+        self._report.summary(self.scheduler.oldest(), self.scheduler.held)
+
+    # --- gathering ---------------------------------------------------------------------------------
+
+    def _from_slots(self) -> list[Event]:
+        gathered: list[Event] = []
+        if entries := self._executor.collect():
+            failpoint(Failpoint.AFTER_EFFECT)
+            self._report.finished(sum(1 for entry in entries if entry.outcome is OK))
+            gathered.append(Finished(entries))
+        if returned := self._executor.collect_returned():
+            gathered.append(Recalled(returned))
+        for answer, burial, error in self._burial.collect():
+            if isinstance(answer, Buried):
+                failpoint(Failpoint.AFTER_BURIAL)
+                self._report.buried(answer.entry, burial)
+            elif error is not None:
+                self._report.not_buried(answer.entry, error)
+            gathered.append(answer)
+        return gathered
+
+    def _from_kafka(self) -> list[Event]:
+        """Wait for what is to be expected next, and return what came from Kafka."""
+        executor, room = self._executor, self.scheduler.room
+        timeout = self._patience()
+        crowded = room < _FETCH and executor.waiting > 0
+        if room == 0 or crowded or (executor.starving and self.scheduler.following):
+            executor.wait(timeout)
+            if crowded and time.monotonic() - self._polled_at < _SERVE_EVERY:
+                return []
+            timeout = 0.0
+        gathered = self._consumer.poll(timeout, max(1, min(room, _FETCH)))
+        self._polled_at = time.monotonic()
+        for event in gathered:
+            if isinstance(event, Committed):
+                self._report.committed(event)
+            elif isinstance(event, Fetched):
+                failpoint(Failpoint.AFTER_FETCH)
+        return gathered
+
+    def _patience(self) -> float:
+        """Seconds that the owner may wait now."""
+        executor, scheduler = self._executor, self.scheduler
+        if executor.starving and scheduler.following:
+            return _BRISK
+        patience = 2 * _BRISK if executor.waiting else _IDLE
+        due = scheduler.next_due()
+        if due is not None:
+            patience = min(patience, max(0.0, due - self._clock.now()))
+        return patience
+
+    # --- performing --------------------------------------------------------------------------------
+
+    def _handle(self, gathered: Sequence[Event]) -> None:
+        """Let the scheduler decide and do what it says, until it has nothing more to say."""
+        while True:
+            answers: list[Event] = []
+            for command in self.scheduler.handle(gathered, self._clock.now()):
+                self._perform(command, answers)
+            if not answers:
+                return
+            gathered = answers
+
+    def _perform(self, command: Command, answers: list[Event]) -> None:
+        match command:
+            case Start(entries=entries):
+                self._executor.start(entries)
+            case Commit(offsets=offsets):
+                self._consumer.commit(offsets)
+                failpoint(Failpoint.IN_COMMIT)
+            case Recall(places=places):
+                if recalled := self._executor.recall(places):
+                    answers.append(Recalled(recalled))
+            case BuryEntry(entry=entry):
+                self._burial.bury(entry)
+            case Retrying(entry=entry, error=error, due=due):
+                self._report.retrying(entry, error, due, self._clock.now())
+            case Dropped(entry=entry, why=why):
+                self._report.dropped(entry, why)
+            case Pause(places=places):
+                self._consumer.pause(places)
+            case Resume(places=places, stalled=stalled):
+                self._consumer.resume(places, stalled=stalled)
+            case Lease(until=until):
+                self._executor.lease(self._clock.monotonic(until))
+                events.emit(events.LeaseExtended(self._clock.monotonic(until)))
+            case _:
+                assert_never(command)
+
+    # --- partitions come and go --------------------------------------------------------------------
+
+    def hear(self, event: Event) -> None:
+        """Take in assignment and loss, told by the consumer while it polls."""
+        match event:
+            case Assigned(place=place, offset=offset):
+                self._report.assigned(place, offset)
+            case Lost(places=places):
+                self._report.lost(places)
+        self._handle([event])
+
+    def revoke(self, places: Sequence[Place]) -> None:
+        """Let partitions go: wait for what runs of them, commit, forget. Called while polling."""
+        self._handle([Revoking(places)])
+        until = time.monotonic() + self._revoke_grace
+        while self.scheduler.busy(places) and time.monotonic() < until:
+            self._executor.wait(10 * _BRISK)
+            self._handle(self._from_slots())
+            self._executor.tend()
+            self._limits.enforce()
+        failpoint(Failpoint.IN_REVOKE)
+        leased = self.scheduler.leased(self._clock.now())
+        for command in self.scheduler.handle([Revoked(places)], self._clock.now()):
+            if isinstance(command, Commit) and leased:
+                self._commit_last(command)
+            elif not isinstance(command, Commit):
+                self._perform(command, [])
+        self._report.revoked(places)
+
+    def _commit_last(self, command: Commit) -> None:
+        """Commit what will not be this worker's any more. It has heard from the group of late, so this
+        does not block for long.
+        """
+        error = self._consumer.commit_now(command.offsets)
+        if error is None:
+            events.emit(events.OffsetsCommitted([(*place, offset) for place, offset, _ in command.offsets]))
+            return
+        for place, offset, _ in command.offsets:
+            self._report.commit_failed(place, offset, error)
+        log.warning(
+            "the last commit of %d partitions failed: %s. Calls of them that have just ended will run again.",
+            len(command.offsets),
+            error,
+            extra={"event": "commit.failed"},
+        )
+
+    # --- stopping ----------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Begin no more calls."""
+        self._handle([Stopping()])
+
+    def busy(self) -> bool:
+        """Whether calls run, or are being buried."""
+        return self.scheduler.busy()

@@ -1,0 +1,239 @@
+"""Tells people and subscribers what a worker does: log lines, counts, events."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .. import events
+from ..core.duration import spoken
+from ..core.events import Committed, Place
+from ..core.outcome import Bury
+from ..core.partition import Entry
+from ..core.resume import Resumption
+from .facts import facts, fields, label
+
+log = logging.getLogger("kjobs.worker")
+
+#: Seconds between two summaries.
+_SUMMARY_EVERY = 10.0
+
+
+@dataclass(slots=True)
+class Totals:
+    """What became of calls."""
+
+    done: int = 0
+    failed: int = 0
+    retried: int = 0
+    dead: int = 0
+    dropped: int = 0
+
+    def __sub__(self, other: Totals) -> Totals:
+        return Totals(
+            self.done - other.done,
+            self.failed - other.failed,
+            self.retried - other.retried,
+            self.dead - other.dead,
+            self.dropped - other.dropped,
+        )
+
+    def any(self) -> bool:
+        """Whether anything happened."""
+        return bool(self.done or self.failed or self.retried or self.dead or self.dropped)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.done:,} done, {self.failed:,} failed, {self.retried:,} retried, {self.dead:,} dead, "
+            f"{self.dropped:,} dropped"
+        )
+
+
+class Report:
+    """The voice of a worker.
+
+    Args:
+        queues: the queue by topic.
+    """
+
+    def __init__(self, queues: Mapping[str, str]) -> None:
+        self._queues = queues
+        self.totals = Totals()
+        self._said = Totals()
+        self._said_at = time.monotonic()
+
+    def finished(self, count: int) -> None:
+        """So many attempts ended well."""
+        self.totals.done += count
+
+    def retrying(self, entry: Entry, error: BaseException, due: float, now: float) -> None:
+        """A call failed and will be tried again."""
+        self.totals.failed += 1
+        self.totals.retried += 1
+        call = facts(entry, self._queue(entry), entry.failures)
+        wait = spoken(round(max(0.0, due - now), 1))
+        log.warning(
+            "%s: attempt %d failed, retry in %s: %s",
+            label(call),
+            entry.failures,
+            wait,
+            brief(error),
+            extra=fields("call.retried", call, due=due, error=type(error).__name__),
+        )
+        events.emit(events.CallRetried(**call, error=error, due=due))
+
+    def buried(self, entry: Entry, burial: Bury) -> None:
+        """A call is on the dead letter queue."""
+        self.totals.dead += 1
+        self.totals.failed += 1 if entry.failures else 0
+        call = facts(entry, self._queue(entry), max(1, entry.failures))
+        error = burial.error
+        log.error(
+            "%s is dead after %d attempts (%s): %s",
+            label(call),
+            entry.failures,
+            burial.reason,
+            brief(error),
+            exc_info=(type(error), error, error.__traceback__),
+            extra=fields("call.dead", call, reason=str(burial.reason), error=type(error).__name__),
+        )
+        events.emit(events.CallBuried(**call, reason=str(burial.reason), error=error))
+
+    def not_buried(self, entry: Entry, error: Exception) -> None:
+        """The dead letter topic did not take a call."""
+        call = facts(entry, self._queue(entry), max(1, entry.failures))
+        log.error(
+            "%s could not be put on the dead letter queue and holds its key until it is: %s",
+            label(call),
+            error,
+            extra=fields("burial.failed", call),
+        )
+        events.emit(events.BurialFailed(**call, error=str(error)))
+
+    def dropped(self, entry: Entry, why: str) -> None:
+        """A call was deliberately given up."""
+        self.totals.dropped += 1
+        call = facts(entry, self._queue(entry), entry.failures + 1)
+        log.info("%s dropped: %s", label(call), why, extra=fields("call.dropped", call, why=why))
+        events.emit(events.CallDropped(**call, why=why))
+
+    def resumed(self, place: Place, found: Resumption) -> None:
+        """Reading of a partition begins somewhere that people should know of."""
+        topic, number = place
+        if found.gap is not None:
+            first, end = found.gap
+            log.error(
+                "%s[%d]: offsets %d to %d are gone: retention removed them before this group had finished them",
+                topic,
+                number,
+                first,
+                end - 1,
+                extra={
+                    "event": "records.missing",
+                    "topic": topic,
+                    "partition": number,
+                    "first": first,
+                    "end": end,
+                },
+            )
+            events.emit(events.RecordsMissing(topic, number, first, end))
+        if found.replaced:
+            log.error(
+                "%s[%d] is not the topic whose offsets this group committed: it was deleted and created again, or "
+                "cut short. Reading begins at its first record.",
+                topic,
+                number,
+                extra={"event": "topic.replaced", "topic": topic, "partition": number},
+            )
+            events.emit(events.TopicReplaced(topic, number))
+
+    def committed(self, answer: Committed) -> None:
+        """The broker stored an offset, or did not."""
+        if answer.error is None:
+            events.emit(events.OffsetsCommitted([(*answer.place, answer.offset)]))
+        else:
+            self.commit_failed(answer.place, answer.offset, answer.error)
+
+    def commit_failed(self, place: Place, offset: int, error: str) -> None:
+        """The broker did not store an offset; the next commit tries again."""
+        log.debug("%s[%d]: offset %d not committed: %s", *place, offset, error)
+        events.emit(events.CommitFailed(*place, offset, error))
+
+    def summary(self, oldest_ms: int | None, held: int) -> None:
+        """Say now and then what happened since the last time.
+
+        Args:
+            oldest_ms: when the oldest unfinished call was enqueued (ms since the epoch).
+            held: unfinished calls in memory.
+        """
+        elapsed = time.monotonic() - self._said_at
+        if elapsed < _SUMMARY_EVERY:
+            return
+        recent = self.totals - self._said
+        self._said_at = time.monotonic()
+        if not recent.any():
+            return
+        self._said = replace(self.totals)
+        wait = 0.0 if oldest_ms is None else max(0.0, time.time() - oldest_ms / 1000)
+        log.info(
+            "%s in %s (%s/s), %s in hand, the oldest waits %s",
+            recent,
+            spoken(round(elapsed)),
+            f"{recent.done / elapsed:,.0f}",
+            f"{held:,}",
+            spoken(round(wait, 1)),
+            extra={
+                "event": "worker.summary",
+                "done": recent.done,
+                "failed": recent.failed,
+                "retried": recent.retried,
+                "dead": recent.dead,
+                "dropped": recent.dropped,
+                "rate": recent.done / elapsed,
+                "held": held,
+                "longest_wait": wait,
+            },
+        )
+
+    def assigned(self, place: Place, offset: int) -> None:
+        """A partition is this worker's now."""
+        log.debug("%s[%d] assigned, from offset %d", *place, offset, extra={"event": "partition.assigned"})
+        events.emit(events.PartitionsAssigned([(*place, offset)]))
+
+    def revoked(self, places: Sequence[Place]) -> None:
+        """Partitions were taken away in order."""
+        log.info("gave back %s", spelled(places), extra={"event": "partitions.revoked"})
+        events.emit(events.PartitionsRevoked(places))
+
+    def lost(self, places: Sequence[Place]) -> None:
+        """Partitions had been taken away before this worker knew."""
+        log.warning(
+            "lost %s: the group had not heard from this worker in time. Calls that were running may run again "
+            "elsewhere.",
+            spelled(places),
+            extra={"event": "partitions.lost"},
+        )
+        events.emit(events.PartitionsLost(places))
+
+    def _queue(self, entry: Entry) -> str:
+        return self._queues[entry.partition.place[0]]
+
+
+def spelled(places: Iterable[Place]) -> str:
+    """Partitions as people write them: ``kjobs.mail[0,3,5]``."""
+    by_topic: dict[str, list[int]] = {}
+    for topic, number in sorted(places):
+        by_topic.setdefault(topic, []).append(number)
+    return ", ".join(f"{topic}[{','.join(map(str, numbers))}]" for topic, numbers in by_topic.items())
+
+
+def brief(error: BaseException) -> str:
+    """An error in one line."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "<its __str__ raised>"
+    line = text.replace("\n", " ").replace("\r", " ")
+    return f"{type(error).__name__}: {line[:300]}" if line else type(error).__name__

@@ -1,0 +1,58 @@
+"""Time limits of calls that run in threads.
+
+An exception is raised inside the thread that runs the call, at its next Python instruction. A call that
+sits in a system call or in C code gets it when that returns.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_set_exception.argtypes = [ctypes.c_ulong, ctypes.py_object]
+_NOTHING = ctypes.py_object()
+
+
+class TimeLimitExceeded(Exception):
+    """An attempt took longer than its job's ``timeout``."""
+
+
+class TimeLimits:
+    """The limited calls that run now, by thread."""
+
+    def __init__(self) -> None:
+        self._until: dict[int, float] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def limited(self, length: float) -> Iterator[None]:
+        """Run a block in this thread for at most ``length`` seconds.
+
+        Raises:
+            TimeLimitExceeded: anywhere in the block or at its end, once its time is up.
+        """
+        thread = threading.get_ident()
+        with self._lock:
+            self._until[thread] = time.monotonic() + length
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._until.pop(thread, None) is None:
+                    # It was raised, and may be on its way still: it must not hit the next call.
+                    _set_exception(thread, _NOTHING)
+
+    def enforce(self) -> None:
+        """Raise in the threads whose time is up. To be called every few milliseconds."""
+        if not self._until:
+            return
+        now = time.monotonic()
+        with self._lock:
+            for thread, until in list(self._until.items()):
+                if now >= until:
+                    del self._until[thread]
+                    _set_exception(thread, TimeLimitExceeded)
