@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 import random
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from .config import Settings, load
 from .core.duration import Duration, seconds
@@ -83,6 +85,7 @@ class App:
     @overload
     def job(
         self,
+        /,
         *,
         name: str | None = None,
         aliases: Iterable[str] = (),
@@ -96,11 +99,11 @@ class App:
         timeout: Duration | None = None,
         expires: Duration | None = None,
         order: Order = "strict",
-        isolate: Literal[False] = False,
+        isolate: bool = False,
     ) -> Callable[[Callable[P, R]], Job[P, R]]: ...
     def job(
         self,
-        function: Callable[P, R] | None = None,
+        function: Callable[..., Any] | None = None,
         /,
         *,
         name: str | None = None,
@@ -116,7 +119,7 @@ class App:
         expires: Duration | None = None,
         order: Order = "strict",
         isolate: bool = False,
-    ) -> Job[P, R] | Callable[[Callable[P, R]], Job[P, R]]:
+    ) -> Any:
         """Turn a function into a job.
 
         >>> @job(queue="mail", key="user_id", retries=8)
@@ -144,8 +147,8 @@ class App:
             DeclarationError: something of this cannot be.
         """
 
-        def declare(function: Callable[P, R]) -> Job[P, R]:
-            label = name or f"{function.__module__}.{function.__qualname__}"
+        def declare(function: Callable[..., Any]) -> Job[..., Any]:
+            label = name or f"{_module_name(function)}.{function.__qualname__}"
             if isolate:
                 raise DeclarationError(
                     f"job {label}: isolate=True is not available yet; calls run in threads"
@@ -255,6 +258,18 @@ class App:
 
     def _after_fork(self) -> None:
         self._random.seed()  # or parent and child would make the same ids
+
+
+def _module_name(function: Callable[..., Any]) -> str:
+    """The module of a function, as another process would import it: a script is not ``__main__`` there."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return str(spec.name).removesuffix(".__main__")
+    path = getattr(main, "__file__", None)
+    return Path(path).stem if path else "__main__"
 
 
 def _classes(kinds: type[BaseException] | Iterable[type[BaseException]]) -> tuple[type[BaseException], ...]:

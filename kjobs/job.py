@@ -311,7 +311,7 @@ class Job(Generic[P, R]):
                 _encode(value)
             except (TypeError, ValueError, OverflowError, RecursionError):
                 return (
-                    f"{self.name}.delay(): argument {name}={_short(value)} is a {type(value).__name__} that cannot "
+                    f"{self.name}.delay(): argument {name}={_short(value)} is of type {type(value).__name__} and cannot "
                     f"travel as JSON, so no worker could read it. Pass something that names it, such as its id: "
                     f"{self.__name__}.delay({name}={name}.id)"
                 )

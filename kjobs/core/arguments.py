@@ -230,7 +230,7 @@ def encode_other(value: Any) -> Any:
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return dump(mode="json")
-    raise TypeError(f"{type(value).__name__} is not a JSON type")
+    raise TypeError(f"a value of type {type(value).__name__} is not a JSON type")
 
 
 def _decode_other(kind: type, value: Any) -> Any:

@@ -15,7 +15,12 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+)
 
 from ..core.events import Place
 from ..core.topics import Topic
@@ -89,24 +94,25 @@ class Admin:
         Raises:
             BrokerError: one could not be created.
         """
-        wanted = [
-            NewTopic(
+        wanted = {
+            topic.name: NewTopic(
                 topic.name,
                 num_partitions=topic.partitions,
                 replication_factor=-1 if replication is None else replication,
                 config=dict(topic.config),
             )
             for topic in topics
-        ]
+        }
         if not wanted:
             return
-        for name, future in self._client.create_topics(wanted, request_timeout=_TIMEOUT).items():
+        requests = self._client.create_topics(list(wanted.values()), request_timeout=_TIMEOUT)
+        for name, future in requests.items():
             try:
                 future.result()
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise BrokerError(f"topic {name} could not be created: {reason(error)}") from None
-        self._await([topic.name for topic in wanted])
+        self._await(list(wanted))
 
     def _await(self, topics: Sequence[str]) -> None:
         """Wait until the cluster's metadata knows new topics: it may take a moment."""
@@ -146,8 +152,8 @@ class Admin:
         """
         if not places:
             return {}
-        low = self._offsets(places, OffsetSpec.earliest())
-        high = self._offsets(places, OffsetSpec.latest())
+        low = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        high = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {place: (low[place], high[place]) for place in places}
 
     def _offsets(self, places: Sequence[Place], which: OffsetSpec) -> dict[Place, int]:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer as Client
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from ..core.events import Assigned, Committed, Event, Fetched, Lost, Place, Skipped
+from ..core.ports import Record
 from ..core.resume import Resumption, resume
 from ..errors import BrokerError
 from .admin import Admin, topic_id
@@ -93,7 +94,7 @@ class Consumer:
         """
         self._fresh.clear()
         first = self._client.poll(timeout)
-        messages = [] if first is None else [first]
+        messages: list[Any] = [] if first is None else [first]
         if first is not None and room > 1:
             # consume(n, t > 0) would wait the whole t for the n-th; what is there already is enough.
             messages += self._client.consume(room - 1, 0)
@@ -103,10 +104,11 @@ class Consumer:
             self._answers = []
         return events
 
-    def _sorted(self, messages: Sequence[Message]) -> list[Event]:
+    def _sorted(self, messages: Sequence[Any]) -> list[Event]:
         """Messages as events: one per run of records of one partition."""
         events: list[Event] = []
-        topic, number, records = "", -1, []
+        topic, number = "", -1
+        records: list[Record] = []
         for message in messages:
             if message.error() is not None:
                 self._trouble(message, events)
@@ -130,7 +132,7 @@ class Consumer:
         self._client.seek(TopicPartition(*event.place, start))
         return True
 
-    def _trouble(self, message: Message, events: list[Event]) -> None:
+    def _trouble(self, message: Any, events: list[Event]) -> None:
         """Take a message that tells of a condition."""
         error = message.error()
         place = (message.topic() or "", message.partition())

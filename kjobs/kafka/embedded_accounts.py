@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 #: Bytes of unconsumed records that a partition may hold. The mock drops whole batches, the oldest first, when
 #: it has more than 5 MiB of a partition: what is unconsumed is safe below that by the size of a batch.
@@ -28,9 +28,6 @@ LARGEST = 1_000_000
 #: the mock's other limit, 100,000 batches, is never met.
 OVERHEAD = 96
 
-#: Bytes granted at a time when there is plenty of room, so that one claim serves for many records.
-_GRANT = 64 * 1024
-
 #: Near the limit a claim is granted a part of what is left only, for there may be other senders.
 _SHARE = 8
 
@@ -43,20 +40,23 @@ class Report(NamedTuple):
     size: int
 
 
-class Reader(NamedTuple):
-    """How to learn what is in the broker, by topic; both raise what they like if it cannot be told."""
+class Offsets(Protocol):
+    """How to learn what is in a topic, by partition; both answer with nothing if it cannot be told now."""
 
-    #: The offset up to which the slowest of some groups has finished each partition.
-    finished: Callable[[str, frozenset[str]], Sequence[int]]
-    #: The offset that each partition's next record will get.
-    ends: Callable[[str], Sequence[int]]
+    def finished(self, topic: str, groups: Collection[str]) -> Sequence[int]:
+        """The offset up to which the slowest of the groups has finished."""
+        ...
+
+    def ends(self, topic: str) -> Sequence[int]:
+        """The offset that the next record will get."""
+        ...
 
 
 @dataclass(slots=True)
 class _Account:
     """What is known of one topic."""
 
-    #: Records by partition, in the order they were reported: the last offset and the bytes of each batch of them.
+    #: What was sent, by partition and in the order of reports: the last offset and the bytes of each report.
     sent: dict[int, deque[tuple[int, int]]] = field(default_factory=dict)
     #: The sum of bytes in ``sent``, by partition.
     held: dict[int, int] = field(default_factory=dict)
@@ -88,19 +88,19 @@ class Accounts:
     """What every topic holds unconsumed, and who may send how much to it.
 
     Args:
-        reader: tells what is finished, and where partitions end.
+        offsets: tells what is finished, and where partitions end.
     """
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, offsets: Offsets) -> None:
+        self._offsets = offsets
         self._lock = threading.Lock()
         self._accounts: dict[str, _Account] = {}
 
-    def claim(self, sender: Hashable, topic: str, groups: frozenset[str], size: int) -> int:
-        """Let ``sender`` send ``size`` bytes to ``topic``, or more.
+    def claim(self, sender: Hashable, topic: str, groups: frozenset[str], size: int, wish: int) -> int:
+        """Let ``sender`` send ``size`` bytes to ``topic``, and up to ``wish`` if there is plenty of room.
 
-        Returns the bytes granted: at least ``size``; or 0 if there is no room for them until some of the
-        groups finish what the topic holds.
+        Returns the bytes granted; 0 if there is no room for ``size`` until the slowest of the groups
+        finishes more of what the topic holds.
         """
         with self._lock:
             account = self._accounts.setdefault(topic, _Account())
@@ -111,7 +111,7 @@ class Accounts:
                 room = account.room()
             if room < size:
                 return 0
-            granted = max(size, min(_GRANT, room // _SHARE))
+            granted = max(size, min(wish, room // _SHARE))
             account.claimed[sender] = account.claimed.get(sender, 0) + granted
             return granted
 
@@ -148,9 +148,9 @@ class Accounts:
 
     def _refresh(self, topic: str, account: _Account) -> None:
         """Forget what is consumed by now."""
-        if account.orphaned:
+        if account.orphaned and (ends := self._offsets.ends(topic)):
             # It is in the log by now, if it ever will be: consumed once all that is there now is.
-            for partition, end in enumerate(self._reader.ends(topic)):
+            for partition, end in enumerate(ends):
                 account.add(Report(partition, end - 1, account.orphaned))
             account.orphaned = 0
-        account.forget_finished(self._reader.finished(topic, account.groups))
+        account.forget_finished(self._offsets.finished(topic, account.groups))

@@ -8,19 +8,19 @@ JSON each, answered by a line of JSON. The broker's rack, which Kafka clients ca
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from ..errors import EmbeddedBrokerError
-from .forwarder import LOOPBACK
+from .loopback import LOOPBACK, LoopbackServer
 
 log = logging.getLogger("kjobs.kafka")
 
@@ -39,65 +39,39 @@ _LONGEST = 1024 * 1024
 #: What serves a request: called with the sender's identity and the request, returns the answer.
 Serve = Callable[[int, Mapping[str, Any]], Mapping[str, Any]]
 
+#: What is told that a sender has disconnected.
+Gone = Callable[[int], object]
+
 
 def is_embedded(cluster_id: str | None) -> bool:
     """Whether a cluster id, as metadata tells it, is that of an embedded broker."""
     return cluster_id is not None and cluster_id.startswith(MOCK_CLUSTER)
 
 
-class ControlServer:
-    """Answers requests while entered.
+class ControlServer(LoopbackServer):
+    """Answers requests while entered, on a port of the system's choice.
 
     Args:
         serve: answers a request, in a thread; an EmbeddedBrokerError is told to the one who asked.
         gone: called with a sender's identity when it has disconnected.
     """
 
-    def __init__(self, serve: Serve, gone: Callable[[int], object]) -> None:
+    def __init__(self, serve: Serve, gone: Gone) -> None:
+        super().__init__(self._converse, longest=_LONGEST)
         self._serve = serve
         self._gone = gone
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
-        self._senders = 0
+        self._senders = itertools.count(1)
 
-    async def __aenter__(self) -> Self:
-        """Listen, on a port of the system's choice."""
-        self._server = await asyncio.start_server(self._accept, LOOPBACK, 0, limit=_LONGEST)
-        return self
-
-    @property
-    def port(self) -> int:
-        """The port that requests are taken on."""
-        if self._server is None:
-            raise RuntimeError("not entered")
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop listening and drop every connection."""
-        if self._server is not None:
-            self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
-        self._senders += 1
-        sender = self._senders
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sender = next(self._senders)
         try:
             while line := await reader.readline():
                 answer = await asyncio.to_thread(self._answer, sender, line)
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
-        except (OSError, ValueError) as error:  # ValueError: a line longer than any request is
-            log.debug("a process that used the embedded broker broke off: %s", error)
+        except ValueError as error:
+            log.warning("a request to the embedded broker is longer than any can be: %s", error)
         finally:
-            writer.transport.abort()
             self._gone(sender)
 
     def _answer(self, sender: int, line: bytes) -> Mapping[str, Any]:
@@ -151,10 +125,7 @@ class Control:
         self._socket.close()
 
     def _silent(self, why: object) -> EmbeddedBrokerError:
-        return EmbeddedBrokerError(
-            f"the embedded broker at {self._bootstrap} does not answer: {why}. It lives in the process that "
-            f"started it, with all it holds, and that process may have ended. Start it again."
-        )
+        return _silent(self._bootstrap, why)
 
 
 def _port(bootstrap: str) -> int:
@@ -163,24 +134,30 @@ def _port(bootstrap: str) -> int:
     Raises:
         EmbeddedBrokerError: there is no broker, or it has no such port.
     """
-    client = AdminClient({"bootstrap.servers": bootstrap, "logger": log, "log_level": 0})
+    options: dict[str, Any] = {"bootstrap.servers": bootstrap, "logger": log, "log_level": 0}
+    client = AdminClient(options)
     try:
         cluster_id = client.list_topics(timeout=_PATIENCE).cluster_id
         if not is_embedded(cluster_id):
             raise EmbeddedBrokerError(
-                f"the broker at {bootstrap} is not an embedded one: its cluster's id is {cluster_id}. Only the "
-                f"embedded broker takes such requests."
+                f"the broker at {bootstrap} is not an embedded one: its cluster's id is {cluster_id}. Only "
+                f"the embedded broker takes such requests."
             )
         nodes = client.describe_cluster(request_timeout=_PATIENCE / 5).result().nodes
     except KafkaException as error:
-        raise EmbeddedBrokerError(
-            f"the embedded broker at {bootstrap} does not answer: {error.args[0].str()}. It lives in the process "
-            f"that started it, with all it holds, and that process may have ended. Start it again."
-        ) from None
+        raise _silent(bootstrap, error.args[0].str()) from None
     for node in nodes:
         if node.rack is not None and node.rack.startswith(RACK):
             return int(node.rack.removeprefix(RACK))
     raise EmbeddedBrokerError(
-        f"the broker at {bootstrap} is a mock cluster that kjobs did not start: it takes no requests for topics, "
-        f"and nothing keeps it from dropping records. Start one with `kjobs dev`, or use a real Kafka."
+        f"the broker at {bootstrap} is a mock cluster that kjobs did not start: it takes no requests for "
+        f"topics, and nothing keeps it from dropping records. Start one with `kjobs dev`, or use a real "
+        f"Kafka."
+    )
+
+
+def _silent(bootstrap: str, why: object) -> EmbeddedBrokerError:
+    return EmbeddedBrokerError(
+        f"the embedded broker at {bootstrap} does not answer: {why}. It lives in the process that started "
+        f"it, with all it holds, and that process may have ended. Start it again."
     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
 from ..core.ports import Headers
@@ -36,7 +36,7 @@ class Delivery:
         self.offset = -1
         self.error: EnqueueError | None = None
 
-    def report(self, error: KafkaError | None, message: Message) -> None:
+    def report(self, error: KafkaError | None, message: Any) -> None:
         """Take the client's delivery report."""
         if error is None:
             self.partition = message.partition()
@@ -281,17 +281,6 @@ class Producer:
                 if not self._ensure(topic):
                     raise unknown_queue(topic, call_id)
                 self._topics[topic] = now
-
-    def cluster_id(self, timeout: float) -> str | None:
-        """The id of the cluster, or None if it does not say.
-
-        Raises:
-            BrokerError: it cannot be reached.
-        """
-        try:
-            return self._client.list_topics(timeout=timeout).cluster_id
-        except KafkaException as error:
-            raise BrokerError(f"Kafka at {self._bootstrap} cannot be reached: {reason(error)}") from None
 
     # --- the delivery thread -----------------------------------------------------------------------
 

@@ -20,6 +20,9 @@ _NOTHING = ctypes.py_object()
 class TimeLimitExceeded(Exception):
     """An attempt took longer than its job's ``timeout``."""
 
+    def __str__(self) -> str:
+        return "the attempt took longer than the job's timeout"
+
 
 class TimeLimits:
     """The limited calls that run now, by thread."""

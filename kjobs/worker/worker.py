@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import FrameType
+from typing import Any
 
 from .. import __version__, events
 from ..app import App
@@ -26,6 +27,7 @@ from ..errors import BrokerError, ConfigError
 from ..kafka.client import consumer_options
 from ..kafka.cluster import Cluster
 from ..kafka.consumer import Consumer
+from ..kafka.producer import Producer
 from .burial import Burial
 from .clock import Clock
 from .executor import Executor
@@ -85,6 +87,7 @@ class Worker:
         session = settings.session_timeout
         if protocol == "consumer":
             session = cluster.admin.session_timeout() or session
+        self._producer = Producer(settings.bootstrap_servers, settings.kafka)
         clock = Clock()
         self._report = Report(self._topics)
         self._scheduler = Scheduler(
@@ -95,7 +98,7 @@ class Worker:
         self._invoker = Invoker(app.jobs, app.middleware, queues=self._topics, now=clock.now)
         self._executor = Executor(self._invoker.run, slots=settings.threads, async_slots=settings.async_slots)
         burial = Burial(
-            app.sender.producer,
+            self._producer,
             {topic: app.names.dead(queue) for topic, queue in self._topics.items()},
             group=settings.group,
             worker=self._name,
@@ -212,13 +215,14 @@ class Worker:
         watch.start()
         self._consumer.close()
         self._executor.stop()
+        self._producer.close(_LEAVING / 2)
         self._app.close()
         watch.cancel()
         return 2 if abandoned else 0
 
     # --- signals -------------------------------------------------------------------------------------
 
-    def _catch_signals(self) -> dict[int, object]:
+    def _catch_signals(self) -> dict[signal.Signals, Any]:
         if threading.current_thread() is not threading.main_thread():
             return {}
         return {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -240,7 +244,8 @@ class Worker:
         jobs = sorted({job.name for job in self._app.jobs.values() if job.queue in self._orders.queues})
         lines = [
             f"kjobs {__version__}, Python {platform.python_version()}, worker {self._name}",
-            f"  kafka    {settings.bootstrap_servers}" + (" (embedded: nothing is kept)" if self._cluster.embedded else ""),
+            f"  kafka    {settings.bootstrap_servers}"
+            + (" (embedded: nothing is kept)" if self._cluster.embedded else ""),
             f"  group    {settings.group} ({self._protocol})",
             f"  queues   {', '.join(f'{queue} ({self._cluster.partitions[topic]} partitions)' for topic, queue in self._topics.items())}",
             f"  slots    {settings.threads} threads, {settings.async_slots} async",

@@ -1,0 +1,153 @@
+"""Keeps senders from filling the embedded broker until it drops calls that nobody has run yet."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from ..errors import CallTooLarge
+from .embedded_accounts import LARGEST, OVERHEAD
+from .embedded_control import Control
+
+#: The first claim of a process, which may have one call to send only, and the largest.
+_FIRST_WISH = 2 * 1024
+_LARGEST_WISH = 64 * 1024
+
+#: Seconds for which a refusal stands, so that waiting senders do not ask all the time.
+_REFUSED = 0.005
+
+
+@dataclass(slots=True)
+class _Purse:
+    """What this process may still send to a topic, and what it has to report about it."""
+
+    groups: list[str]
+    balance: int = 0
+    wish: int = _FIRST_WISH
+    refused_until: float = 0.0
+    #: By partition: the last offset and the bytes of the records that are acknowledged, not reported.
+    sent: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def take_reports(self) -> list[tuple[int, int, int]]:
+        reports = [(partition, last, size) for partition, (last, size) in self.sent.items()]
+        self.sent.clear()
+        return reports
+
+
+class EmbeddedGuard:
+    """Tells a producer whether a topic of the embedded broker may take another record.
+
+    The mock cluster keeps 5 MiB of a partition and silently drops what is older. With every producer of a
+    topic behind a guard, unconsumed records of a partition stay within 4 MiB, and none is dropped: not with
+    any number of processes, any mix of sizes, or any number of records under way. For that the process of
+    the broker keeps account of claims (:mod:`.embedded_accounts`); this class holds a process's claims, and
+    asks for more once per 64 KiB.
+
+    The bound holds for producers whose ``batch.size`` is at most librdkafka's default of 1 MB. Records that
+    are produced without a guard are not counted. A retry of the client after a broken connection, which the
+    mock appends twice, is counted once.
+
+    For one process (create it after a fork), any thread.
+
+    Args:
+        bootstrap: the address of the embedded broker.
+        groups: names the groups that must have finished a topic's records before these may be dropped. A
+            topic without a group is not guarded: nobody ever finishes its records, so it would stay full.
+    """
+
+    def __init__(self, bootstrap: str, groups: Callable[[str], Collection[str]]) -> None:
+        self._bootstrap = bootstrap
+        self._groups = groups
+        self._lock = threading.Lock()
+        self._purses: dict[str, _Purse] = {}
+        self._control: Control | None = None
+
+    def admit(self, topic: str, size: int) -> bool:
+        """Whether a record may be produced now; if so, :meth:`settled` must be called for it later.
+
+        Blocks for a fraction of a millisecond once per 64 KiB, to claim more.
+
+        Args:
+            topic: where it is to go.
+            size: bytes of its key, value and headers.
+
+        Raises:
+            CallTooLarge: the embedded broker cannot hold a record of this size safely.
+            EmbeddedBrokerError: the broker is gone.
+        """
+        needed = size + OVERHEAD
+        with self._lock:
+            purse = self._purses.get(topic)
+            if purse is None:
+                purse = self._purses[topic] = _Purse(sorted(self._groups(topic)))
+            if purse.balance < needed and purse.groups:
+                self._claim(topic, purse, needed)
+            if purse.balance < needed and purse.groups:
+                return False
+            purse.balance -= needed
+            return True
+
+    def settled(self, topic: str, size: int, partition: int, offset: int) -> None:
+        """The fate of an admitted record is known.
+
+        Args:
+            topic: as admitted.
+            size: as admitted.
+            partition: where it is; -1 if it was not sent, or failed.
+            offset: its offset; of no account if it was not sent, or failed.
+        """
+        bytes_ = size + OVERHEAD
+        with self._lock:
+            purse = self._purses[topic]
+            if not purse.groups:
+                return
+            if partition < 0:
+                purse.balance += bytes_
+                return
+            last, before = purse.sent.get(partition, (-1, 0))
+            purse.sent[partition] = (max(last, offset), before + bytes_)
+
+    def close(self) -> None:
+        """Report what was sent, give back what was not, and disconnect."""
+        with self._lock:
+            if self._control is None:
+                return
+            for topic, purse in self._purses.items():
+                self._control.ask(
+                    {"do": "report", "topic": topic, "sent": purse.take_reports(), "returned": purse.balance}
+                )
+            self._control.close()
+            self._control = None
+            self._purses.clear()
+
+    def _claim(self, topic: str, purse: _Purse, needed: int) -> None:
+        if needed > LARGEST:
+            raise CallTooLarge(
+                f"a call of {needed - OVERHEAD:,} bytes for {topic} is not enqueued: the embedded broker "
+                f"drops old records when it runs full, whole batches at a time, and can be kept from it only "
+                f"for records of at most {LARGEST - OVERHEAD:,} bytes. Pass a reference to large data instead "
+                f"of the data, or use a real Kafka."
+            )
+        now = time.monotonic()
+        if now < purse.refused_until:
+            return
+        if self._control is None:
+            self._control = Control(self._bootstrap)
+        answer = self._control.ask(
+            {
+                "do": "claim",
+                "topic": topic,
+                "groups": purse.groups,
+                "sent": purse.take_reports(),
+                "size": needed - purse.balance,
+                "wish": purse.wish,
+            }
+        )
+        granted = int(answer["granted"])
+        if granted:
+            purse.balance += granted
+            purse.wish = min(2 * purse.wish, _LARGEST_WISH)
+        else:
+            purse.refused_until = now + _REFUSED
