@@ -25,7 +25,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class CallEvent(Event):
-    """Something about one call. ``job`` and ``id`` are "" where the record could not be read."""
+    """Something about one call.
+
+    Attributes:
+        id: the call's id; topic, partition and offset where it has none.
+        job: its job's name; "" where the record could not be read.
+        attempt: which attempt the event is about, from 1.
+        epoch: the epoch of the assignment it ran in; see ``Context.fence``.
+    """
 
     id: str
     job: str
@@ -34,20 +41,18 @@ class CallEvent(Event):
     partition: int
     offset: int
     attempt: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class CallStarted(CallEvent):
     """An attempt begins."""
 
-    epoch: int
-
 
 @dataclass(frozen=True, slots=True)
 class CallEnded(CallEvent):
     """An attempt ended; ``result`` names the outcome, ``seconds`` its length."""
 
-    epoch: int
     result: str
     seconds: float
 
@@ -115,9 +120,10 @@ class PartitionsLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class OffsetsCommitted(Event):
-    """The broker stored offsets."""
+    """The broker stored offsets; ``sent`` is when the commit was sent (monotonic seconds)."""
 
     offsets: Sequence[tuple[str, int, int]]
+    sent: float
 
 
 @dataclass(frozen=True, slots=True)

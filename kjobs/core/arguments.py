@@ -215,7 +215,7 @@ class Arguments:
         return frozenset(tuple(kinds[:n]) for n in counts if all(kind in _EXACT for kind in kinds[:n]))
 
     def _explained(self, message: str) -> str:
-        """msgspec's message with the parameter's name in place of its index."""
+        """Msgspec's message with the parameter's name in place of its index."""
         for index, name in enumerate(self._positional):
             message = message.replace(f"`$[{index}]", f"`{name}")
         return message

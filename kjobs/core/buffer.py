@@ -27,6 +27,9 @@ class Bounds:
     size: int = 64 * 1024 * 1024
     patience: float = 0.2
 
+#: Share of a commit's metadata above which a partition is paused.
+_NEARLY_FULL = 0.75
+
 
 class Buffer:
     """Decides which partitions to pause and resume; changes ``Partition.paused`` accordingly.
@@ -34,6 +37,9 @@ class Buffer:
     Every partition has an equal share of the bounds. When the buffer stays full, the partitions that
     hold their share or more are paused; the others go on up to theirs. So at most twice the bounds
     are held, and a partition whose calls are stuck does not keep the others from being read.
+
+    A partition whose commits are nearly full is paused, too: if more calls finished above those that
+    are stuck, what is finished could no longer be told in a commit, and would run again.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -53,31 +59,42 @@ class Buffer:
 
     def pause(self, partitions: Collection[Partition], now: float) -> Sequence[Partition]:
         """The partitions to pause now."""
+        paused = [p for p in partitions if not p.paused and p.count and p.fullness > _NEARLY_FULL]
         if self.room(partitions):
             self._full_since = None
-            return ()
-        if self._full_since is None:
+        elif self._full_since is None:
             self._full_since = now
-        if now - self._full_since < self.bounds.patience:
-            return ()
-        share = self._share(partitions)
-        weight = self.bounds.size // max(1, len(partitions))
-        hogs = [p for p in partitions if not p.paused and (p.count >= share or p.size >= weight)]
-        for partition in hogs:
+        elif now - self._full_since >= self.bounds.patience:
+            share, weight = self._share(partitions), self._weight(partitions)
+            paused += [
+                p
+                for p in partitions
+                if not p.paused and p not in paused and (p.count >= share or p.size >= weight)
+            ]
+        for partition in paused:
             partition.paused = True
             self._paused_at = now
-        return hogs
+        return paused
 
     def resume(self, partitions: Collection[Partition], now: float) -> Sequence[Partition]:
         """The paused partitions that are down to half their share, to be read again."""
         if now - self._paused_at < self.bounds.patience:
             return ()
-        half = self._share(partitions) // 2
-        weight = self.bounds.size // max(1, len(partitions)) // 2
-        relieved = [p for p in partitions if p.paused and p.count <= half and p.size <= weight]
+        share, weight = self._share(partitions), self._weight(partitions)
+        relieved = [
+            p
+            for p in partitions
+            if p.paused
+            and p.count <= share / 2
+            and p.size <= weight / 2
+            and (p.fullness <= _NEARLY_FULL / 2 or not p.count)
+        ]
         for partition in relieved:
             partition.paused = False
         return relieved
 
     def _share(self, partitions: Collection[Partition]) -> int:
         return max(1, self.bounds.records // max(1, len(partitions)))
+
+    def _weight(self, partitions: Collection[Partition]) -> int:
+        return max(1, self.bounds.size // max(1, len(partitions)))

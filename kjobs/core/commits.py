@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from .events import Committed, Place
+from .events import Place
 from .partition import Partition
 
 
@@ -40,7 +40,7 @@ class Commits:
         self.rhythm = rhythm
         self.urgent = False
         self._sent_at = float("-inf")
-        self._under_way: dict[Place, Partition] = {}
+        self._under_way: dict[Place, tuple[Partition, float]] = {}
 
     def due(self, partitions: Collection[Partition], now: float) -> list[tuple[Place, int, str]]:
         """The offsets to commit now, if it is time to."""
@@ -57,21 +57,20 @@ class Commits:
             return []
         self.urgent = False
         self._sent_at = now
-        self._under_way = {partition.place: partition for partition in chosen}
+        for partition in chosen:
+            # An answer may be to an earlier commit that was taken for lost: it proves no more than that
+            # the group heard from us when that one was sent.
+            first_sent = self._under_way.get(partition.place, (partition, now))[1]
+            self._under_way[partition.place] = (partition, first_sent)
         return [(partition.place, *partition.snapshot()) for partition in chosen]
 
-    def answered(self, event: Committed) -> tuple[Partition | None, float]:
-        """Note the answer for one partition.
+    def answered(self, place: Place) -> tuple[Partition, float] | None:
+        """The partition that an answer is about, and until when it lets calls begin if it is a good one.
 
-        Returns the partition if its offset was stored, else None, and until when the answer lets
-        calls begin (0: not at all).
+        None if nobody waits for an answer about this partition any more.
         """
-        partition = self._under_way.pop(event.place, None)
-        if event.error is not None:
-            if partition is not None:
-                partition.dirty = True
-            return None, 0.0
-        return partition, self._sent_at + self.rhythm.lease
+        found = self._under_way.pop(place, None)
+        return None if found is None else (found[0], found[1] + self.rhythm.lease)
 
     def forget(self, place: Place) -> None:
         """The partition was taken away; what is still answered about it means nothing."""

@@ -159,13 +159,16 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """Another attempt at ``due`` (epoch seconds); the failed one counts.
+    """Another attempt at ``due`` (epoch seconds).
 
-    ``holds_lane``: later calls of its key wait for it.
+    Attributes:
+        failures: failed attempts so far, the last one included.
+        holds_lane: later calls of its key wait for it.
     """
 
     due: float
     error: BaseException
+    failures: int
     holds_lane: bool
 
 
@@ -182,10 +185,14 @@ class WaitUntil:
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """To the dead letter queue; the offset passes once that is acknowledged."""
+    """To the dead letter queue; the offset passes once that is acknowledged.
+
+    ``attempts``: how many were made, the last one included.
+    """
 
     reason: Reason
     error: BaseException
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +210,7 @@ def dispose(outcome: Outcome, *, failures: int, since: float, now: float) -> Dis
 
     Args:
         outcome: how the attempt ended.
-        failures: failed attempts of this call so far, this one included if it failed.
+        failures: failed attempts of this call before this one.
         since: when the call was enqueued (epoch seconds); its deadline counts from here.
         now: the present (epoch seconds).
     """
@@ -211,11 +218,11 @@ def dispose(outcome: Outcome, *, failures: int, since: float, now: float) -> Dis
         case Succeeded():
             return Done()
         case Failed():
-            return _after_failure(outcome, failures, since, now)
+            return _after_failure(outcome, failures + 1, since, now)
         case Snoozed(delay=delay, policy=policy):
             due = now + delay
             if policy.deadline is not None and due > since + policy.deadline:
-                return Bury(Reason.DEADLINE, Snooze(delay))
+                return Bury(Reason.DEADLINE, Snooze(delay), failures + 1)
             return WaitUntil(due, policy.order == "strict")
         case Early(due=due, policy=policy):
             return WaitUntil(due, policy.order == "strict")
@@ -224,7 +231,7 @@ def dispose(outcome: Outcome, *, failures: int, since: float, now: float) -> Dis
         case Discarded(why=why):
             return Drop(why)
         case Condemned(reason=reason, error=error):
-            return Bury(reason, error)
+            return Bury(reason, error, failures + 1 if reason is Reason.REJECTED else failures)
         case _:
             assert_never(outcome)
 
@@ -234,15 +241,15 @@ def _after_failure(outcome: Failed, failures: int, since: float, now: float) -> 
     if isinstance(error, policy.discard_on):
         return Drop(f"{type(error).__name__} is discarded by the job")
     if outcome.retry_in is None and not _retried(error, policy):
-        return Bury(Reason.NOT_RETRIED, error)
+        return Bury(Reason.NOT_RETRIED, error, failures)
     if failures > policy.retries:
-        return Bury(Reason.RETRIES_EXHAUSTED, error)
+        return Bury(Reason.RETRIES_EXHAUSTED, error, failures)
     wait = outcome.retry_in
     if wait is None:
         wait = policy.backoff.delay(failures, outcome.draw)
     if policy.deadline is not None and now + wait > since + policy.deadline:
-        return Bury(Reason.DEADLINE, error)
-    return RetryAt(now + wait, error, policy.order == "strict")
+        return Bury(Reason.DEADLINE, error, failures)
+    return RetryAt(now + wait, error, failures, policy.order == "strict")
 
 
 def _retried(error: BaseException, policy: Policy) -> bool:

@@ -13,7 +13,7 @@ from itertools import chain
 
 import msgspec
 
-from .checkpoint import Checkpoint, Trial, encode, runs
+from .checkpoint import LIMIT, Checkpoint, Trial, encode, runs
 from .outcome import OK, Bury, Outcome
 from .ports import Record
 
@@ -66,6 +66,9 @@ class Partition:
         leaving: it is being taken away: nothing may begin any more.
         closed: it was taken away; what still runs of it no longer counts.
         next_offset: one past the last offset that was fetched.
+        count: unfinished calls.
+        size: bytes of their values.
+        fullness: how much of the metadata that a commit may have was used by the last one, up to 1.
         out: entries handed out to run whose outcome is not known yet.
         burying: entries whose dead letter is not acknowledged yet.
         held: heads that may run once the partition is open.
@@ -74,9 +77,15 @@ class Partition:
     """
 
     def __init__(
-        self, place: tuple[str, int], offset: int, restored: Checkpoint | None, topic_id: str
+        self,
+        place: tuple[str, int],
+        offset: int,
+        restored: Checkpoint | None,
+        topic_id: str,
+        metadata: int = LIMIT,
     ) -> None:
         self.place = place
+        self._metadata = metadata
         self.topic_id = topic_id
         self.epoch = (restored.epoch if restored else 0) + 1
         self.open = False
@@ -87,6 +96,7 @@ class Partition:
         self.high = offset
         self.count = 0
         self.size = 0
+        self.fullness = 0.0
         self.out = 0
         self.burying = 0
         self.dirty = True
@@ -226,7 +236,9 @@ class Partition:
             topic_id=self.topic_id,
             clean=clean,
         )
-        return watermark, encode(watermark, checkpoint)
+        text = encode(watermark, checkpoint, self._metadata)
+        self.fullness = len(text) / self._metadata
+        return watermark, text
 
 
 def _from(offset: int, stretches: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

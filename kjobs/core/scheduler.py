@@ -20,6 +20,7 @@ from itertools import count
 from typing import assert_never
 
 from .buffer import Bounds, Buffer
+from .checkpoint import LIMIT
 from .commands import BuryEntry, Command, Commit, Dropped, Lease, Pause, Recall, Resume, Retrying, Start
 from .commits import Commits, Rhythm
 from .events import (
@@ -41,13 +42,10 @@ from .events import (
 from .outcome import (
     OK,
     Bury,
-    Condemned,
     Done,
     Drop,
     Early,
-    Failed,
     Outcome,
-    Reason,
     RetryAt,
     WaitUntil,
     dispose,
@@ -67,6 +65,7 @@ class Scheduler:
         rhythm: how often to commit.
         chain: calls of one key that a slot may run one after the other without asking.
         attempts: how many attempts to begin in all; None for no end.
+        metadata: characters that the metadata of a commit may have.
     """
 
     def __init__(
@@ -76,10 +75,12 @@ class Scheduler:
         *,
         chain: int = 16,
         attempts: int | None = None,
+        metadata: int = LIMIT,
     ) -> None:
         self.partitions: dict[Place, Partition] = {}
         self.stopping = False
         self.attempts_left = attempts
+        self._metadata = metadata
         self._chain = 1 if attempts is not None else chain
         self._buffer = Buffer(bounds)
         self._commits = Commits(rhythm)
@@ -178,7 +179,7 @@ class Scheduler:
     # --- partitions come and go ------------------------------------------------------------------
 
     def _assigned(self, event: Assigned) -> None:
-        partition = Partition(event.place, event.offset, event.checkpoint, event.topic_id)
+        partition = Partition(event.place, event.offset, event.checkpoint, event.topic_id, self._metadata)
         partition.leaving = self.stopping
         partition.locks = {key: None for place, key in self._orphans if place == event.place}
         self.partitions[event.place] = partition
@@ -299,14 +300,15 @@ class Scheduler:
         entry.more = False
         entry.outcome = OK  # the error of a failed one keeps its frames alive
         partition.out -= 1
-        if _counts(outcome):
-            entry.failures += 1
         since = entry.record.timestamp()[1] / 1000
         disposition = dispose(outcome, failures=entry.failures, since=since, now=now)
         match disposition:
             case Done():
                 self._settle(entry, now)
-            case RetryAt(due=due, error=error):
+            case RetryAt(due=due, error=error, failures=failures):
+                # Counted only now: a failure that ends in a burial is forgotten if we crash before its
+                # acknowledgement, and the attempt made again.
+                entry.failures = failures
                 partition.retry(entry, due)
                 self._commits.urgent = True
                 self._commands.append(Retrying(entry, error, due))
@@ -375,11 +377,15 @@ class Scheduler:
     # --- commits and back-pressure ---------------------------------------------------------------
 
     def _committed(self, event: Committed, now: float) -> None:
-        partition, until = self._commits.answered(event)
-        if partition is None:
+        answered = self._commits.answered(event.place)
+        if answered is None:
+            return
+        partition, until = answered
+        if event.error is not None:
+            partition.dirty = True
             if event.fenced:
                 self._lease = now
-                self._commands.append(Lease(now))
+                self._commands.append(Lease(0.0))
             return
         if until > self._lease:
             self._lease = until
@@ -397,14 +403,3 @@ class Scheduler:
             self._commands.append(Resume([(p.place, p.next_offset) for p in resumed], stalled))
         if paused := self._buffer.pause(partitions, now):
             self._commands.append(Pause([partition.place for partition in paused]))
-
-
-def _counts(outcome: Outcome) -> bool:
-    """Whether an attempt with this outcome is counted as a failed one."""
-    match outcome:
-        case Failed():
-            return True
-        case Condemned(reason=reason):
-            return reason is Reason.REJECTED
-        case _:
-            return False

@@ -100,7 +100,7 @@ class Burial:
             "kj-reason": str(burial.reason),
             "kj-error": f"{type(error).__module__}.{type(error).__qualname__}",
             "kj-message": _text(error)[:_MESSAGE],
-            "kj-attempts": str(entry.failures),
+            "kj-attempts": str(burial.attempts),
             "kj-topic": topic,
             "kj-partition": str(number),
             "kj-offset": str(entry.offset),

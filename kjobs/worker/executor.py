@@ -188,36 +188,31 @@ class Executor:
             except IndexError:
                 self._park(slot, look_again=True)
                 continue
-            turn = now = monotonic()
+            turn = slot.begun = monotonic()
+            if turn >= self._lease or not entry.partition.open:
+                self._returned.append(entry)
+                self.tell()
+                continue
             while True:
-                slot.begun = now
-                if now >= self._lease or not entry.partition.open:
-                    self._returned.append(entry)
-                    self.tell()
-                    break
                 outcome = run(entry)
-                if outcome is OK:
-                    entry.outcome = OK
-                    if not entry.more:
-                        done.append(entry)
+                if outcome is not OK:
+                    entry.more = False
+                    if isinstance(outcome, AsyncCall):
+                        self._fibres.submit(outcome)
                         break
-                    now = monotonic()
-                    if now - turn > _TURN:
+                entry.outcome = outcome
+                if entry.more:
+                    now = slot.begun = monotonic()
+                    if now - turn > _TURN or now >= self._lease or not entry.partition.open:
                         entry.more = False
-                        done.append(entry)
-                        break
-                    # Once the entry is given back, its links are the owner's again.
-                    following = entry.next
+                if not entry.more:
                     done.append(entry)
-                    entry = following  # type: ignore[assignment]
-                    continue
-                entry.more = False
-                if isinstance(outcome, AsyncCall):
-                    self._fibres.submit(outcome)
-                else:
-                    entry.outcome = outcome
-                    done.append(entry)
-                break
+                    break
+                # Once the entry is given back, its links are the owner's again.
+                following = entry.next
+                assert following is not None
+                done.append(entry)
+                entry = following
             if self._owner_waits and len(done) >= _BATCH:
                 self.tell()
             if len(slots) - len(idle) > self._pace.allowed + self._stuck:

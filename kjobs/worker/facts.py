@@ -32,6 +32,7 @@ def facts(entry: Entry, queue: str, attempt: int, envelope: Envelope | None = No
         "partition": number,
         "offset": entry.offset,
         "attempt": attempt,
+        "epoch": entry.partition.epoch,
     }
 
 

@@ -62,6 +62,7 @@ class Invoker:
         middleware: what runs around every call.
         queues: the queue whose calls a topic holds, by topic.
         now: the worker's clock, in epoch seconds.
+        draw: a random number in [0, 1), for the jitter of backoffs.
     """
 
     def __init__(
@@ -71,9 +72,11 @@ class Invoker:
         *,
         queues: Mapping[str, str],
         now: Callable[[], float],
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._queues = queues
         self._now = now
+        self._draw = draw
         self.limits = TimeLimits()
         self._runners = {name: self._runner(job, middleware) for name, job in jobs.items()}
         #: Whether anybody wants to know of every call; decided when the worker starts.
@@ -117,7 +120,7 @@ class Invoker:
         try:
             runner.function(*args, **kwargs)
         except BaseException as error:
-            return classify(error, runner.policy)
+            return classify(error, runner.policy, self._draw)
         return OK
 
     def _attempt(
@@ -138,7 +141,7 @@ class Invoker:
                 with self.limits.limited(runner.policy.timeout):
                     self._call(context, runner, args, kwargs)
         except BaseException as error:
-            outcome = classify(error, runner.policy)
+            outcome = classify(error, runner.policy, self._draw)
         self._ended(context, outcome, begun)
         return outcome
 
@@ -156,9 +159,9 @@ class Invoker:
                     await self._call(context, runner, args, kwargs)
         except TimeoutError as error:
             expired = runner.policy.timeout is not None and limit.expired()
-            outcome = classify(TimeLimitExceeded() if expired else error, runner.policy)
+            outcome = classify(TimeLimitExceeded() if expired else error, runner.policy, self._draw)
         except BaseException as error:
-            outcome = classify(error, runner.policy)
+            outcome = classify(error, runner.policy, self._draw)
         self._ended(context, outcome, begun)
         return outcome
 
@@ -188,7 +191,7 @@ class Invoker:
         if self._told:
             call = self._facts(context)
             log.debug("%s started", label(call), extra=fields("call.started", call))
-            events.emit(events.CallStarted(**call, epoch=context.fence.epoch))
+            events.emit(events.CallStarted(**call))
         return time.monotonic()
 
     def _ended(self, context: Context, outcome: Outcome, begun: float) -> None:
@@ -203,20 +206,20 @@ class Invoker:
                 seconds * 1000,
                 extra=fields("call.ended", call, result=result, seconds=seconds),
             )
-            events.emit(events.CallEnded(**call, epoch=context.fence.epoch, result=result, seconds=seconds))
+            events.emit(events.CallEnded(**call, result=result, seconds=seconds))
 
     def _facts(self, context: Context) -> dict[str, Any]:
         return facts(context.entry, context.queue, context.attempt, context.envelope)
 
 
-def classify(error: BaseException, policy: Policy) -> Outcome:
-    """The outcome of an attempt that raised."""
+def classify(error: BaseException, policy: Policy, draw: Callable[[], float] = random.random) -> Outcome:
+    """The outcome of an attempt that raised; ``draw`` gives a random number in [0, 1), for jitter."""
     # Without kjobs' own frame the traceback shows the job, and keeps nothing of the worker alive.
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
     match error:
         case Retry():
-            return Failed(error, policy, random.random(), error.delay)  # noqa: S311 - jitter
+            return Failed(error, policy, draw(), error.delay)
         case Snooze():
             return Snoozed(error.delay, policy)
         case Discard():
@@ -224,7 +227,7 @@ def classify(error: BaseException, policy: Policy) -> Outcome:
         case DeadLetter():
             return Condemned(Reason.REJECTED, error)
         case _:
-            return Failed(error, policy, random.random())  # noqa: S311 - jitter
+            return Failed(error, policy, draw())
 
 
 def _replayed(entry: Entry) -> bool:

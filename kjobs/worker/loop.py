@@ -94,6 +94,7 @@ class Loop:
         self._revoke_grace = revoke_grace
         self._consumer: Consumer
         self._polled_at = 0.0
+        self._sent_at = 0.0
         self._tended_at = 0.0
 
     def attach(self, consumer: Consumer) -> None:
@@ -150,7 +151,7 @@ class Loop:
         self._polled_at = time.monotonic()
         for event in gathered:
             if isinstance(event, Committed):
-                self._report.committed(event)
+                self._report.committed(event, self._sent_at)
             elif isinstance(event, Fetched):
                 failpoint(Failpoint.AFTER_FETCH)
         return gathered
@@ -183,6 +184,7 @@ class Loop:
             case Start(entries=entries):
                 self._executor.start(entries)
             case Commit(offsets=offsets):
+                self._sent_at = time.monotonic()
                 self._consumer.commit(offsets)
                 failpoint(Failpoint.IN_COMMIT)
             case Recall(places=places):
@@ -237,9 +239,11 @@ class Loop:
         """Commit what will not be this worker's any more. It has heard from the group of late, so this
         does not block for long.
         """
+        sent = time.monotonic()
         error = self._consumer.commit_now(command.offsets)
         if error is None:
-            events.emit(events.OffsetsCommitted([(*place, offset) for place, offset, _ in command.offsets]))
+            stored = [(*place, offset) for place, offset, _ in command.offsets]
+            events.emit(events.OffsetsCommitted(stored, sent))
             return
         for place, offset, _ in command.offsets:
             self._report.commit_failed(place, offset, error)

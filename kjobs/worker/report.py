@@ -87,13 +87,13 @@ class Report:
     def buried(self, entry: Entry, burial: Bury) -> None:
         """A call is on the dead letter queue."""
         self.totals.dead += 1
-        self.totals.failed += 1 if entry.failures else 0
-        call = facts(entry, self._queue(entry), max(1, entry.failures))
+        self.totals.failed += 1 if burial.attempts else 0
+        call = facts(entry, self._queue(entry), burial.attempts)
         error = burial.error
         log.error(
             "%s is dead after %d attempts (%s): %s",
             label(call),
-            entry.failures,
+            burial.attempts,
             burial.reason,
             brief(error),
             exc_info=(type(error), error, error.__traceback__),
@@ -103,7 +103,7 @@ class Report:
 
     def not_buried(self, entry: Entry, error: Exception) -> None:
         """The dead letter topic did not take a call."""
-        call = facts(entry, self._queue(entry), max(1, entry.failures))
+        call = facts(entry, self._queue(entry), entry.failures + 1)
         log.error(
             "%s could not be put on the dead letter queue and holds its key until it is: %s",
             label(call),
@@ -149,10 +149,10 @@ class Report:
             )
             events.emit(events.TopicReplaced(topic, number))
 
-    def committed(self, answer: Committed) -> None:
-        """The broker stored an offset, or did not."""
+    def committed(self, answer: Committed, sent: float) -> None:
+        """The broker stored an offset, or did not; ``sent``: when it was asked to (monotonic)."""
         if answer.error is None:
-            events.emit(events.OffsetsCommitted([(*answer.place, answer.offset)]))
+            events.emit(events.OffsetsCommitted([(*answer.place, answer.offset)], sent))
         else:
             self.commit_failed(answer.place, answer.offset, answer.error)
 
