@@ -1,0 +1,1 @@
+"""Servers for tests and benchmarks: a real Kafka, found or started with nothing but Python's own library."""
