@@ -2,8 +2,8 @@
 
 from .app import App, default_app
 from .context import Context, Fence, current
-from .core.outcome import DeadLetter, Discard, Retry, Snooze
 from .core.policy import Backoff
+from .core.verdict import DeadLetter, Discard, Retry, Snooze
 from .errors import (
     ArgumentError,
     BatchError,

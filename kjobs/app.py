@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import random
 import sys
@@ -190,7 +189,8 @@ class App:
             ):
                 raise DeclarationError(
                     f"job {name} is declared twice: by {other.__module__}.{other.__qualname__} and by "
-                    f"{job.__module__}.{job.__qualname__}. A worker could not tell whose a call is; give one of them "
+                    f"{job.__module__}.{job.__qualname__}. A worker could not tell whose a call is; give "
+                    "one of them "
                     f"another name=."
                 )
             self._jobs[name] = job
@@ -208,6 +208,8 @@ class App:
         """
         found = self._jobs.get(name)
         if found is None:
+            import difflib  # only needed for this message
+
             close = difflib.get_close_matches(name, self._jobs, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             raise UnknownJob(f"no job {name!r} is registered.{hint}")

@@ -8,10 +8,8 @@ as one that is set to its default: ``Settings.sources`` tells.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -232,6 +230,8 @@ def load(
 def _checked(name: str, value: Any, origin: str) -> Any:
     setting = next((f for f in _fields() if f.name == name), None)
     if setting is None:
+        import difflib  # only needed for this message
+
         close = difflib.get_close_matches(name, names(), n=1)
         hint = f" Did you mean {close[0]}?" if close else f" Settings: {', '.join(names())}."
         raise ConfigError(f"unknown setting {name!r} ({origin}).{hint}")
@@ -280,6 +280,8 @@ def _from_files(directory: Path) -> tuple[dict[str, Any], str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    import tomllib  # only needed where there is a file
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:

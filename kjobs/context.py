@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from .core.envelope import Envelope
-from .core.partition import Entry
 from .errors import NoCurrentCall
+
+if TYPE_CHECKING:
+    from .core.envelope import Envelope
+    from .core.partition import Entry
 
 
 class Fence(NamedTuple):

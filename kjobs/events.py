@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 log = logging.getLogger("kjobs")
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Base of all events."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallEvent(Event):
+class CallEvent(Event, frozen=True):
     """Something about one call.
 
     Attributes:
@@ -44,51 +43,44 @@ class CallEvent(Event):
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallStarted(CallEvent):
+class CallStarted(CallEvent, frozen=True):
     """An attempt begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnded(CallEvent):
+class CallEnded(CallEvent, frozen=True):
     """An attempt ended; ``result`` names the outcome, ``seconds`` its length."""
 
     result: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class CallRetried(CallEvent):
+class CallRetried(CallEvent, frozen=True):
     """An attempt failed; the next one is due at ``due`` (epoch seconds)."""
 
     error: BaseException
     due: float
 
 
-@dataclass(frozen=True, slots=True)
-class CallBuried(CallEvent):
+class CallBuried(CallEvent, frozen=True):
     """A call is on the dead letter queue."""
 
     reason: str
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class BurialFailed(CallEvent):
+class BurialFailed(CallEvent, frozen=True):
     """The dead letter topic did not take a call; its key waits, and it is tried again."""
 
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallDropped(CallEvent):
+class CallDropped(CallEvent, frozen=True):
     """A call was deliberately given up: discarded by its job, or expired."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class EnqueueFailed(Event):
+class EnqueueFailed(Event, frozen=True):
     """A call enqueued with ``ack="none"`` did not arrive, as far as is known."""
 
     id: str
@@ -97,37 +89,32 @@ class EnqueueFailed(Event):
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionsAssigned(Event):
+class PartitionsAssigned(Event, frozen=True):
     """Partitions of a topic are this worker's now, each to go on from an offset."""
 
     places: Sequence[tuple[str, int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionsRevoked(Event):
+class PartitionsRevoked(Event, frozen=True):
     """Partitions were taken away in order."""
 
     places: Sequence[tuple[str, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionsLost(Event):
+class PartitionsLost(Event, frozen=True):
     """Partitions had been taken away before this worker knew."""
 
     places: Sequence[tuple[str, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class OffsetsCommitted(Event):
+class OffsetsCommitted(Event, frozen=True):
     """The broker stored offsets; ``sent`` is when the commit was sent (monotonic seconds)."""
 
     offsets: Sequence[tuple[str, int, int]]
     sent: float
 
 
-@dataclass(frozen=True, slots=True)
-class CommitFailed(Event):
+class CommitFailed(Event, frozen=True):
     """The broker did not store an offset."""
 
     topic: str
@@ -136,15 +123,13 @@ class CommitFailed(Event):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseExtended(Event):
+class LeaseExtended(Event, frozen=True):
     """The group is known to count this worker as a member until then (monotonic seconds)."""
 
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class RecordsMissing(Event):
+class RecordsMissing(Event, frozen=True):
     """Retention removed records that this group had not finished: offsets ``[first, end)``."""
 
     topic: str
@@ -153,28 +138,24 @@ class RecordsMissing(Event):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class TopicReplaced(Event):
+class TopicReplaced(Event, frozen=True):
     """A topic was deleted and created again; its offsets begin anew."""
 
     topic: str
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerReady(Event):
+class WorkerReady(Event, frozen=True):
     """A worker has its partitions and begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStopping(Event):
+class WorkerStopping(Event, frozen=True):
     """A worker was told to stop; it waits ``grace`` seconds for what runs."""
 
     grace: float
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStopped(Event):
+class WorkerStopped(Event, frozen=True):
     """A worker has stopped; ``code`` is its exit code."""
 
     code: int

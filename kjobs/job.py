@@ -127,7 +127,8 @@ class Enqueue(Generic[P]):
         if type(call) is CallArguments:
             return self._job.compose(call.args, call.kwargs, self._options)
         raise ArgumentError(
-            f"{self._job.name}.delay_many(): {_short(call)} is a {type(call).__name__}; each call is a tuple of its "
+            f"{self._job.name}.delay_many(): {_short(call)} is a {type(call).__name__}; each call is a "
+            "tuple of its "
             f"arguments, as in delay_many([(7,), (8,)]), or kjobs.args(7, template='bye')"
         )
 
@@ -291,7 +292,8 @@ class Job(Generic[P, R]):
         if key not in self.arguments.names:
             raise DeclarationError(
                 f"job {self.name}: key={key!r} is not a parameter of {self.__qualname__}; its parameters are "
-                f"{', '.join(sorted(self.arguments.names)) or 'none'}. A key is a parameter's name or a function."
+                f"{', '.join(sorted(self.arguments.names)) or 'none'}. A key is a parameter's name or a "
+                "function."
             )
         name, position = key, self.arguments.position(key)
         default = self.arguments.defaults.get(name)
@@ -311,8 +313,10 @@ class Job(Generic[P, R]):
                 _encode(value)
             except (TypeError, ValueError, OverflowError, RecursionError):
                 return (
-                    f"{self.name}.delay(): argument {name}={_short(value)} is of type {type(value).__name__} and cannot "
-                    f"travel as JSON, so no worker could read it. Pass something that names it, such as its id: "
+                    f"{self.name}.delay(): argument {name}={_short(value)} is of type "
+                    f"{type(value).__name__} and cannot "
+                    "travel as JSON, so no worker could read it. Pass something that names it, such as "
+                    "its id: "
                     f"{self.__name__}.delay({name}={name}.id)"
                 )
         return f"{self.name}.delay(): {error}"
@@ -329,7 +333,8 @@ def key_bytes(key: Any) -> bytes:
     if isinstance(key, str | int | UUID) and not isinstance(key, bool):
         return str(key).encode()
     raise ArgumentError(
-        f"key={_short(key)} is a {type(key).__name__}; an ordering key is a text, a whole number, a UUID or None, "
+        f"key={_short(key)} is a {type(key).__name__}; an ordering key is a text, a whole number, a UUID "
+        "or None, "
         f"because calls are ordered by its text, which must be the same every time"
     )
 
@@ -347,7 +352,8 @@ def _headers(headers: Mapping[str, str | bytes]) -> Headers:
 
 def _too_long(what: str) -> str:
     return (
-        f"options({what}): a call can be delayed by at most {spoken(LONGEST_WAIT_IN_LANE)}: it waits in a worker's "
+        f"options({what}): a call can be delayed by at most {spoken(LONGEST_WAIT_IN_LANE)}: it waits in a "
+        "worker's "
         f"memory and holds its key meanwhile"
     )
 

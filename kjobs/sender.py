@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 from .config import Settings
+from .connect import open_producer
 from .core.topics import Names
 from .errors import BatchError, CallTooLarge, EnqueueError
 from .events import EnqueueFailed, emit
@@ -182,25 +183,8 @@ class KafkaSender:
         if self._producer is None:
             with self._lock:
                 if self._producer is None:
-                    self._producer = self._open()
+                    self._producer = open_producer(self._settings())
         return self._producer
-
-    def _open(self) -> Producer:
-        from .kafka.producer import Producer
-
-        settings = self._settings()
-        return Producer(settings.bootstrap_servers, settings.kafka, ensure=self._ensure)
-
-    def _ensure(self, topic: str) -> bool:
-        """Create a queue's topics where that is allowed; whether they exist now."""
-        from .kafka.cluster import Cluster
-
-        settings = self._settings()
-        cluster = Cluster(settings)
-        if not (settings.create_topics or cluster.embedded):
-            return False
-        cluster.ensure([Names(settings.prefix).queue_of(topic)])
-        return True
 
     @property
     def _timeout(self) -> float:
@@ -214,8 +198,10 @@ class KafkaSender:
         if len(call.value) > largest:
             handle = call.handle
             raise CallTooLarge(
-                f"{handle.job}.delay(): the call has {len(call.value):,} bytes and max_size allows {largest:,}. It is "
-                f"not enqueued. Pass a reference to large data instead of the data, or raise max_size and the "
+                f"{handle.job}.delay(): the call has {len(call.value):,} bytes and max_size allows "
+                f"{largest:,}. It is "
+                "not enqueued. Pass a reference to large data instead of the data, or raise max_size and "
+                "the "
                 f"topic's max.message.bytes.",
                 call_id=handle.id,
             )

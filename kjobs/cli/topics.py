@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from ..kafka.cluster import Cluster
+from ..connect import open_cluster
 from .modules import load_app, queues_of
 
 _queues = click.option(
@@ -29,7 +29,7 @@ def command() -> None:
 def plan(modules: tuple[str, ...], queues: tuple[str, ...], as_json: bool) -> None:
     """Show which topics are missing. Exit code 2: some are."""
     app = load_app(modules)
-    missing = Cluster(app.settings).plan(queues_of(app, queues))
+    missing = open_cluster(app.settings).missing(queues_of(app, queues))
     for topic in missing:
         if as_json:
             click.echo(
@@ -54,11 +54,10 @@ def plan(modules: tuple[str, ...], queues: tuple[str, ...], as_json: bool) -> No
 def apply(modules: tuple[str, ...], queues: tuple[str, ...], as_json: bool, partitions: int | None) -> None:
     """Create the topics that are missing."""
     app = load_app(modules)
-    app.configure(create_topics=True, partitions=partitions)
-    cluster = Cluster(app.settings)
-    wanted = queues_of(app, queues)
-    missing = cluster.plan(wanted)
-    cluster.ensure(wanted)
+    app.configure(partitions=partitions)
+    cluster = open_cluster(app.settings)
+    missing = cluster.missing(queues_of(app, queues))
+    cluster.create(missing)
     for topic in missing:
         if as_json:
             click.echo(json.dumps({"topic": topic.name, "partitions": topic.partitions, "created": True}))

@@ -27,6 +27,7 @@ class Bounds:
     size: int = 64 * 1024 * 1024
     patience: float = 0.2
 
+
 #: Share of a commit's metadata above which a partition is paused.
 _NEARLY_FULL = 0.75
 

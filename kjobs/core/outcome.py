@@ -6,12 +6,14 @@ done, retry, wait, bury or drop. Nothing else in kjobs decides what becomes of a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
 
-from .duration import Duration, seconds, spoken
-from .policy import LONGEST_WAIT_IN_LANE, Policy
+import msgspec
+
+from .duration import spoken
+from .policy import Policy
+from .verdict import Snooze
 
 
 class Reason(StrEnum):
@@ -26,70 +28,14 @@ class Reason(StrEnum):
     BAD_ARGUMENTS = "bad-arguments"
 
 
-# --- what a job raises to say how its attempt ended ---------------------------------------------
-
-
-class Verdict(Exception):
-    """Base of the exceptions by which a job itself decides what becomes of its call."""
-
-
-class Retry(Verdict):
-    """Raise in a job: this attempt failed, try again after ``delay`` (default: the job's backoff).
-
-    >>> raise Retry(delay="5s")
-    Traceback (most recent call last):
-    kjobs.core.outcome.Retry: try again in 5s
-
-    Raises:
-        ValueError: the delay is not a duration, or longer than a call can wait in its lane.
-    """
-
-    def __init__(self, message: str = "", *, delay: Duration | None = None) -> None:
-        self.delay = None if delay is None else _wait("Retry", delay)
-        after = "" if self.delay is None else f" in {spoken(self.delay)}"
-        super().__init__(message or f"try again{after}")
-
-
-class Snooze(Verdict):
-    """Raise in a job: not now, come back after ``delay``; no attempt is counted.
-
-    Raises:
-        ValueError: the delay is not a duration, or longer than a call can wait in its lane.
-    """
-
-    def __init__(self, delay: Duration) -> None:
-        self.delay = _wait("Snooze", delay)
-        super().__init__(f"snoozed for {spoken(self.delay)}")
-
-
-class Discard(Verdict):
-    """Raise in a job: forget this call; it is neither retried nor dead-lettered."""
-
-
-class DeadLetter(Verdict):
-    """Raise in a job: no retry can help, put this call on the dead letter queue now."""
-
-
-def _wait(name: str, delay: Duration) -> float:
-    length = seconds(delay)
-    if length > LONGEST_WAIT_IN_LANE:
-        raise ValueError(
-            f"{name}(delay={delay!r}): a call can wait at most {spoken(LONGEST_WAIT_IN_LANE)} between "
-            f"attempts, because it waits in the worker's memory and holds its key"
-        )
-    return length
-
-
 # --- outcomes --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
+class Succeeded(msgspec.Struct, frozen=True):
     """The job returned."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """The job raised, or ran out of time.
 
     Attributes:
@@ -105,38 +51,33 @@ class Failed:
     retry_in: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Snoozed:
+class Snoozed(msgspec.Struct, frozen=True):
     """The job asked to be run again after ``delay`` seconds; the attempt does not count."""
 
     delay: float
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Early:
+class Early(msgspec.Struct, frozen=True):
     """The call was taken before its time; ``due`` is when it may start (epoch seconds)."""
 
     due: float
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
+class Expired(msgspec.Struct, frozen=True):
     """The call was taken after its expiry (epoch seconds); it did not run."""
 
     expires: float
 
 
-@dataclass(frozen=True, slots=True)
-class Discarded:
+class Discarded(msgspec.Struct, frozen=True):
     """The job asked for the call to be forgotten."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Condemned:
+class Condemned(msgspec.Struct, frozen=True):
     """The call cannot succeed, or the job said so: to the dead letter queue without a retry."""
 
     reason: Reason
@@ -152,13 +93,11 @@ OK: Final = Succeeded()
 # --- dispositions ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """Finished: the offset may pass the watermark."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryAt:
+class RetryAt(msgspec.Struct, frozen=True):
     """Another attempt at ``due`` (epoch seconds).
 
     Attributes:
@@ -172,8 +111,7 @@ class RetryAt:
     holds_lane: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WaitUntil:
+class WaitUntil(msgspec.Struct, frozen=True):
     """Start at ``due`` (epoch seconds); nothing is counted.
 
     ``holds_lane``: later calls of its key wait for it.
@@ -183,8 +121,7 @@ class WaitUntil:
     holds_lane: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Bury:
+class Bury(msgspec.Struct, frozen=True):
     """To the dead letter queue; the offset passes once that is acknowledged.
 
     ``attempts``: how many were made, the last one included.
@@ -195,8 +132,7 @@ class Bury:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(msgspec.Struct, frozen=True):
     """Deliberately given up: discarded or expired."""
 
     why: str

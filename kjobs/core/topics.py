@@ -56,6 +56,10 @@ class Names:
         """The topic that holds a queue's dead letters; partitions match those of the queue."""
         return f"{self.prefix}.{queue}.dead"
 
+    def is_dead(self, topic: str) -> bool:
+        """Whether a topic holds dead letters."""
+        return topic.startswith(f"{self.prefix}.") and topic.endswith(".dead")
+
     def queue_of(self, topic: str) -> str:
         """The queue whose calls a topic holds."""
         return topic.removeprefix(f"{self.prefix}.")

@@ -229,8 +229,10 @@ class Consumer:
             self._committed(error.args[0], parts)
 
     def commit_now(self, offsets: Sequence[tuple[Place, int, str]]) -> str | None:
-        """Commit and wait; None, or why it failed. For ``on_revoke`` only, where the coordinator has
-        just answered: anywhere else this may block for as long as the broker is away.
+        """Commit and wait; None, or why it failed.
+
+        For ``on_revoke`` only, where the coordinator has just answered: anywhere else this may block for as
+        long as the broker is away.
         """
         try:
             for part in self._client.commit(offsets=_parts(offsets), asynchronous=False):

@@ -7,10 +7,13 @@ neither compaction nor retention, nor transactions that mean anything. For demos
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import enum
 import os
 import re
+import socket
+import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +37,9 @@ _BROKER = 1
 #: and how soon a dead member's partitions move. Classic members bring their own.
 _HEARTBEAT_MS = 100
 _SESSION_TIMEOUT_MS = 6_000
+
+#: Seconds after which a call to the mock cluster is taken for one whose wake-up was lost.
+_NUDGE_AFTER = 0.005
 
 #: librdkafka aborts the process for a topic that it cannot make.
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -78,6 +84,7 @@ class EmbeddedBroker:
         self._library: ctypes.CDLL | None = None
         self._client: int | None = None
         self._cluster: int | None = None
+        self._inner = 0
         self._bootstrap = ""
         self._owner = 0
         self._accounts: Accounts | None = None
@@ -104,15 +111,9 @@ class EmbeddedBroker:
             self.stop()
             raise EmbeddedBrokerError("the embedded broker cannot start: librdkafka made no mock cluster.")
         address = library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
-        inner = int(address.rpartition(":")[2])
-        # Without a controller, clients wait for one before they say that a request is not supported, and
-        # do not ask for the ids of topics, which the mock does know.
-        library.rd_kafka_mock_set_controller_id(self._cluster, _BROKER)
-        library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
-        library.rd_kafka_mock_set_group_consumer_heartbeat_interval_ms(self._cluster, _HEARTBEAT_MS)
-        library.rd_kafka_mock_set_group_consumer_session_timeout_ms(self._cluster, _SESSION_TIMEOUT_MS)
-        self._accounts = Accounts(OffsetReader(f"{LOOPBACK}:{inner}"))
-        self._server = EmbeddedServer(inner, self._port, self._answer, self._gone)
+        self._inner = int(address.rpartition(":")[2])
+        self._accounts = Accounts(OffsetReader(f"{LOOPBACK}:{self._inner}"))
+        self._server = EmbeddedServer(self._inner, self._port, self._answer, self._gone)
         try:
             control = self._server.start()
         except OSError as error:
@@ -121,11 +122,20 @@ class EmbeddedBroker:
                 f"the embedded broker cannot listen on {LOOPBACK}:{self._port}: {error.strerror or error}. "
                 f"Another broker may be running there already; stop it, or choose another port."
             ) from None
-        library.rd_kafka_mock_broker_set_rack(self._cluster, _BROKER, f"{RACK}{control}".encode())
-        if self._port is not None:
-            library.rd_kafka_mock_broker_set_host_port(self._cluster, _BROKER, LOOPBACK.encode(), self._port)
-        self._bootstrap = f"{LOOPBACK}:{self._port or inner}"
+        self._configure(control)
+        self._bootstrap = f"{LOOPBACK}:{self._port or self._inner}"
         return self
+
+    def _configure(self, control: int) -> None:
+        # Without a controller, clients wait for one before they say that a request is not supported, and
+        # do not ask for the ids of topics, which the mock does know.
+        self._call("set_controller_id", _BROKER)
+        self._call("group_initial_rebalance_delay_ms", 0)
+        self._call("set_group_consumer_heartbeat_interval_ms", _HEARTBEAT_MS)
+        self._call("set_group_consumer_session_timeout_ms", _SESSION_TIMEOUT_MS)
+        self._call("broker_set_rack", _BROKER, f"{RACK}{control}".encode())
+        if self._port is not None:
+            self._call("broker_set_host_port", _BROKER, LOOPBACK.encode(), self._port)
 
     def stop(self) -> None:
         """Stop, and lose everything. Does nothing if it is not started, or was by another process."""
@@ -137,7 +147,7 @@ class EmbeddedBroker:
         self._accounts = None
         # The order is librdkafka's: it aborts the process if a client with a mock cluster is destroyed.
         if self._cluster is not None:
-            self._library.rd_kafka_mock_cluster_destroy(self._cluster)
+            self._call("cluster_destroy")
             self._cluster = None
         if self._client is not None:
             self._library.rd_kafka_destroy(self._client)
@@ -174,8 +184,7 @@ class EmbeddedBroker:
                 f"topic {name} cannot be created with {partitions} partitions: the embedded broker takes "
                 f"1 to {_MOST_PARTITIONS:,}."
             )
-        library, cluster = self._running()
-        error = library.rd_kafka_mock_topic_create(cluster, name.encode(), partitions, 1)
+        error = self._call("topic_create", name.encode(), partitions, 1)
         if error == KafkaError.TOPIC_ALREADY_EXISTS:
             return False
         self._check(error, f"topic {name} cannot be created")
@@ -187,8 +196,7 @@ class EmbeddedBroker:
         Raises:
             EmbeddedBrokerError: it does not exist.
         """
-        library, cluster = self._running()
-        error = library.rd_kafka_mock_topic_delete(cluster, name.encode())
+        error = self._call("topic_delete", name.encode())
         self._check(error, f"topic {name} cannot be deleted")
         if self._accounts is not None:
             self._accounts.forget(name)
@@ -199,10 +207,7 @@ class EmbeddedBroker:
         Raises:
             EmbeddedBrokerError: there is no such partition, or the offset is beyond its end.
         """
-        library, cluster = self._running()
-        error = library.rd_kafka_mock_partition_delete_records(
-            cluster, topic.encode(), partition, before_offset
-        )
+        error = self._call("partition_delete_records", topic.encode(), partition, before_offset)
         self._check(error, f"records of {topic} [{partition}] below {before_offset} cannot be deleted")
         if self._accounts is not None:
             self._accounts.emptied(topic, partition, before_offset)
@@ -214,32 +219,24 @@ class EmbeddedBroker:
 
         A local error such as ``KafkaError._TRANSPORT`` breaks the connection instead.
         """
-        library, cluster = self._running()
-        library.rd_kafka_mock_push_request_errors_array(
-            cluster, api, len(errors), (ctypes.c_int * len(errors))(*errors)
-        )
+        codes = (ctypes.c_int * len(errors))(*errors)
+        self._call("push_request_errors_array", api, len(errors), codes)
 
     def clear_errors(self, api: Api | int) -> None:
         """Answer the next requests of a kind without the errors that are still to come."""
-        library, cluster = self._running()
-        library.rd_kafka_mock_clear_request_errors(cluster, api)
+        self._call("clear_request_errors", api)
 
     def set_broker_down(self) -> None:
         """Drop all connections and accept no more. What the broker holds, it keeps."""
-        library, cluster = self._running()
-        self._check(
-            library.rd_kafka_mock_broker_set_down(cluster, _BROKER), "the broker cannot be taken down"
-        )
+        self._check(self._call("broker_set_down", _BROKER), "the broker cannot be taken down")
 
     def set_broker_up(self) -> None:
         """Accept connections again."""
-        library, cluster = self._running()
-        self._check(library.rd_kafka_mock_broker_set_up(cluster, _BROKER), "the broker cannot be brought up")
+        self._check(self._call("broker_set_up", _BROKER), "the broker cannot be brought up")
 
     def set_round_trip(self, milliseconds: int) -> None:
         """Delay every answer by this much."""
-        library, cluster = self._running()
-        error = library.rd_kafka_mock_broker_set_rtt(cluster, _BROKER, milliseconds)
+        error = self._call("broker_set_rtt", _BROKER, milliseconds)
         self._check(error, f"a round trip of {milliseconds} ms cannot be set")
 
     # --- requests of other processes ---------------------------------------------------------------
@@ -277,12 +274,28 @@ class EmbeddedBroker:
 
     # --- the library -------------------------------------------------------------------------------
 
-    def _running(self) -> tuple[ctypes.CDLL, int]:
+    def _call(self, name: str, *arguments: object) -> int:
+        """Call ``rd_kafka_mock_<name>`` for the cluster and return its error, 0 if it has none.
+
+        The mock's thread loses the wake-up of a call that follows another within microseconds, and then
+        notices it after a second, or with the next connection: so it gets one.
+        """
         if self._library is None or self._cluster is None or self._owner != os.getpid():
             raise EmbeddedBrokerError(
                 "the embedded broker does not run in this process: start() it before anything is asked of it."
             )
-        return self._library, self._cluster
+        nudge = threading.Timer(_NUDGE_AFTER, self._connect)
+        nudge.start()
+        try:
+            return int(getattr(self._library, f"rd_kafka_mock_{name}")(self._cluster, *arguments) or 0)
+        finally:
+            nudge.cancel()
+            nudge.join()
+
+    def _connect(self) -> None:
+        # While the broker is set down it cannot be connected to; then the call does take a second.
+        with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self._inner), timeout=1.0):
+            pass
 
     def _check(self, error: int, what: str) -> None:
         if error != KafkaError.NO_ERROR and self._library is not None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from ..errors import CallTooLarge
-from .embedded_accounts import LARGEST, OVERHEAD
+from ..errors import CallTooLarge, EmbeddedBrokerError
+from .embedded_accounts import LARGEST, OVERHEAD, Report
 from .embedded_control import Control
 
-#: The first claim of a process, which may have one call to send only, and the largest.
+#: Bytes that a process claims at first, when it may have one call to send only, and at most.
 _FIRST_WISH = 2 * 1024
 _LARGEST_WISH = 64 * 1024
+
+#: Bytes of records that are reported as one. They take room until the last of them is consumed.
+_STRETCH = 64 * 1024
 
 #: Seconds for which a refusal stands, so that waiting senders do not ask all the time.
 _REFUSED = 0.005
@@ -27,11 +31,18 @@ class _Purse:
     balance: int = 0
     wish: int = _FIRST_WISH
     refused_until: float = 0.0
-    #: By partition: the last offset and the bytes of the records that are acknowledged, not reported.
-    sent: dict[int, tuple[int, int]] = field(default_factory=dict)
+    #: By partition: what is acknowledged and not reported.
+    sent: dict[int, list[Report]] = field(default_factory=dict)
 
-    def take_reports(self) -> list[tuple[int, int, int]]:
-        reports = [(partition, last, size) for partition, (last, size) in self.sent.items()]
+    def note(self, partition: int, offset: int, size: int) -> None:
+        stretches = self.sent.setdefault(partition, [])
+        if stretches and stretches[-1].size + size <= _STRETCH:
+            last = stretches.pop()
+            offset, size = max(offset, last.last), size + last.size
+        stretches.append(Report(partition, offset, size))
+
+    def take_reports(self) -> list[Report]:
+        reports = [report for stretches in self.sent.values() for report in stretches]
         self.sent.clear()
         return reports
 
@@ -98,28 +109,26 @@ class EmbeddedGuard:
             partition: where it is; -1 if it was not sent, or failed.
             offset: its offset; of no account if it was not sent, or failed.
         """
-        bytes_ = size + OVERHEAD
+        taken = size + OVERHEAD
         with self._lock:
             purse = self._purses[topic]
-            if not purse.groups:
-                return
             if partition < 0:
-                purse.balance += bytes_
-                return
-            last, before = purse.sent.get(partition, (-1, 0))
-            purse.sent[partition] = (max(last, offset), before + bytes_)
+                purse.balance += taken
+            elif purse.groups:
+                purse.note(partition, offset, taken)
 
     def close(self) -> None:
         """Report what was sent, give back what was not, and disconnect."""
         with self._lock:
-            if self._control is None:
+            control, self._control = self._control, None
+            if control is None:
                 return
-            for topic, purse in self._purses.items():
-                self._control.ask(
-                    {"do": "report", "topic": topic, "sent": purse.take_reports(), "returned": purse.balance}
-                )
-            self._control.close()
-            self._control = None
+            # A broker that is gone needs no report.
+            with contextlib.suppress(EmbeddedBrokerError):
+                for topic, purse in self._purses.items():
+                    reports = purse.take_reports()
+                    control.ask({"do": "report", "topic": topic, "sent": reports, "returned": purse.balance})
+            control.close()
             self._purses.clear()
 
     def _claim(self, topic: str, purse: _Purse, needed: int) -> None:
@@ -127,8 +136,8 @@ class EmbeddedGuard:
             raise CallTooLarge(
                 f"a call of {needed - OVERHEAD:,} bytes for {topic} is not enqueued: the embedded broker "
                 f"drops old records when it runs full, whole batches at a time, and can be kept from it only "
-                f"for records of at most {LARGEST - OVERHEAD:,} bytes. Pass a reference to large data instead "
-                f"of the data, or use a real Kafka."
+                f"for records of at most {LARGEST - OVERHEAD:,} bytes. Pass a reference to large data "
+                f"instead of the data, or use a real Kafka."
             )
         now = time.monotonic()
         if now < purse.refused_until:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from functools import cached_property
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
@@ -23,8 +24,12 @@ class OffsetReader:
     """
 
     def __init__(self, bootstrap: str) -> None:
-        options: dict[str, Any] = {"bootstrap.servers": bootstrap, "logger": log, "log_level": 0}
-        self._client = AdminClient(options)
+        self._bootstrap = bootstrap
+
+    @cached_property
+    def _client(self) -> AdminClient:
+        options: dict[str, Any] = {"bootstrap.servers": self._bootstrap, "logger": log, "log_level": 0}
+        return AdminClient(options)
 
     def ends(self, topic: str) -> Sequence[int]:
         """The offset that the next record will get, by partition."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -17,6 +17,8 @@ from confluent_kafka import Producer as Client
 from ..core.ports import Headers
 from ..errors import BrokerError, EnqueueError, EnqueueRefused, OutcomeUnknown, QueueFull
 from .client import producer_options, reason
+from .embedded import is_embedded
+from .embedded_guard import EmbeddedGuard
 from .failures import enqueue_error, unknown_queue
 
 #: Seconds between two looks for room in the client's full buffer.
@@ -26,7 +28,7 @@ _ROOM_PAUSE = 0.005
 class Delivery:
     """The fate of one record: where it is, or why not. ``done`` is called when it is known."""
 
-    __slots__ = ("call_id", "done", "error", "offset", "partition", "topic")
+    __slots__ = ("call_id", "done", "error", "offset", "partition", "settle", "topic")
 
     def __init__(self, topic: str, call_id: str, done: Callable[[], object]) -> None:
         self.topic = topic
@@ -35,6 +37,8 @@ class Delivery:
         self.partition = -1
         self.offset = -1
         self.error: EnqueueError | None = None
+        #: Told of the fate, too, if the broker must be kept from running full.
+        self.settle: Callable[[Delivery], None] | None = None
 
     def report(self, error: KafkaError | None, message: Any) -> None:
         """Take the client's delivery report."""
@@ -43,6 +47,8 @@ class Delivery:
             self.offset = message.offset()
         else:
             self.error = enqueue_error(error, self.topic, self.call_id)
+        if self.settle is not None:
+            self.settle(self)
         self.done()
 
 
@@ -80,8 +86,8 @@ class Producer:
         extra: librdkafka options of the user.
         ensure: called with the name of a topic that does not exist; creates it and returns True, or
             returns False.
-        admit: called with topic and size before a record is sent; False while there is no room in the
-            broker, which only the embedded one says.
+        groups: gives the groups that must have finished a topic's records before the embedded broker, which
+            drops what does not fit, may lose them. Without meaning for a real Kafka.
     """
 
     def __init__(
@@ -90,16 +96,17 @@ class Producer:
         extra: Mapping[str, Any],
         *,
         ensure: Callable[[str], bool] = lambda topic: False,
-        admit: Callable[[str, int], bool] | None = None,
+        groups: Callable[[str], Collection[str]] = lambda topic: (),
     ) -> None:
         self._bootstrap = bootstrap
         self._ensure = ensure
-        self.admit = admit
+        self._groups = groups
+        self._guard: EmbeddedGuard | None = None
         try:
             self._client = Client(producer_options(bootstrap, extra))
         except KafkaException as error:
             raise BrokerError(f"a Kafka option is wrong: {reason(error)}") from None
-        self._topics: dict[str, float] = {}
+        self._topics: set[str] = set()
         self._topics_lock = threading.Lock()
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="kjobs-delivery", daemon=True)
@@ -154,7 +161,7 @@ class Producer:
                 acknowledged.set_result(None)
 
         delivery = Delivery(topic, call_id, lambda: loop.call_soon_threadsafe(wake))
-        if self._known(topic) and self.admit is None:
+        if topic in self._topics and self._guard is None:
             try:
                 self.put(delivery, value, key, headers)
             except BufferError:
@@ -180,12 +187,17 @@ class Producer:
         topic = delivery.topic
         if topic not in self._topics:
             self.check_topic(topic, delivery.call_id, timeout)
-        if self.admit is not None:
-            self._wait_for_room(topic, len(value), delivery.call_id, timeout)
+        if self._guard is not None:
+            self._admit(self._guard, delivery, value, key, headers, timeout)
         try:
-            self.put(delivery, value, key, headers)
-        except BufferError:
-            self._post_when_room(delivery, value, key, headers, timeout)
+            try:
+                self.put(delivery, value, key, headers)
+            except BufferError:
+                self._post_when_room(delivery, value, key, headers, timeout)
+        except EnqueueError:
+            if delivery.settle is not None:
+                delivery.settle(delivery)
+            raise
 
     def put(
         self,
@@ -229,31 +241,44 @@ class Producer:
                         call_id=delivery.call_id,
                     ) from None
 
-    def _wait_for_room(self, topic: str, size: int, call_id: str, timeout: float) -> None:
+    def _admit(
+        self,
+        guard: EmbeddedGuard,
+        delivery: Delivery,
+        value: bytes,
+        key: bytes | None,
+        headers: Headers | None,
+        timeout: float,
+    ) -> None:
+        """Wait until the embedded broker has room for a record."""
+        size = (
+            len(value) + len(key or b"") + sum(len(name) + len(text or b"") for name, text in headers or ())
+        )
         until = time.monotonic() + timeout
-        while self.admit is not None and not self.admit(topic, size):
+        while not guard.admit(delivery.topic, size):
             if time.monotonic() > until:
                 raise QueueFull(
-                    f"call {call_id} is not enqueued: the embedded broker holds as much of {topic} as it can "
-                    f"keep, and no worker finished any of it in {timeout:g} s. It would drop calls silently. "
-                    f"Start a worker, or use a real Kafka.",
-                    call_id=call_id,
+                    f"call {delivery.call_id} is not enqueued: the embedded broker holds as much of "
+                    f"{delivery.topic} as it can keep, and no worker finished any of it in {timeout:g} s. "
+                    "It would "
+                    f"drop calls silently. Start a worker, or use a real Kafka.",
+                    call_id=delivery.call_id,
                 )
             time.sleep(_ROOM_PAUSE)
+        delivery.settle = lambda known: guard.settled(known.topic, size, known.partition, known.offset)
 
     def unanswered(self, topic: str, call_id: str, timeout: float) -> OutcomeUnknown:
         """The exception for a record whose acknowledgement did not come in time."""
         return OutcomeUnknown(
-            f"call {call_id} for {topic}: Kafka at {self._bootstrap} did not acknowledge it in {timeout:g} s. "
-            f"It may be enqueued, or may be yet: the client goes on trying for up to 30 s. Enqueueing it again, "
+            f"call {call_id} for {topic}: Kafka at {self._bootstrap} did not acknowledge it in {timeout:g} "
+            "s. "
+            "It may be enqueued, or may be yet: the client goes on trying for up to 30 s. Enqueueing it "
+            "again, "
             f"with the same id, may make it run twice.",
             call_id=call_id,
         )
 
     # --- topics ------------------------------------------------------------------------------------
-
-    def _known(self, topic: str) -> bool:
-        return topic in self._topics
 
     def check_topic(self, topic: str, call_id: str, timeout: float) -> None:
         """Make sure that a topic exists, once per process; producing to a missing one hangs.
@@ -267,20 +292,20 @@ class Producer:
                 return
             try:
                 # All topics are asked for: asking for one would make some brokers create it.
-                known = self._client.list_topics(timeout=timeout).topics
+                cluster = self._client.list_topics(timeout=timeout)
             except KafkaException as error:
                 raise EnqueueRefused(
                     f"call {call_id} is not enqueued: Kafka at {self._bootstrap} cannot be reached: "
                     f"{reason(error)}",
                     call_id=call_id,
                 ) from None
-            now = time.monotonic()
-            for name in known:
-                self._topics[name] = now
+            self._topics.update(cluster.topics)
+            if self._guard is None and is_embedded(cluster.cluster_id):
+                self._guard = EmbeddedGuard(self._bootstrap, self._groups)
             if topic not in self._topics:
                 if not self._ensure(topic):
                     raise unknown_queue(topic, call_id)
-                self._topics[topic] = now
+                self._topics.add(topic)
 
     # --- the delivery thread -----------------------------------------------------------------------
 
@@ -291,6 +316,8 @@ class Producer:
     def close(self, timeout: float) -> int:
         """Send what waits, stop, and return how many records were not sent in time."""
         left = self._client.flush(timeout)
+        if self._guard is not None:
+            self._guard.close()
         self._closing = True
         self._thread.join(timeout=1.0)
         return int(left)

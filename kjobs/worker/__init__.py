@@ -1,0 +1,1 @@
+"""The worker: the only owner of threads and processes."""

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from time import monotonic
 
 from ..core.events import Place
@@ -132,10 +133,8 @@ class Executor:
         """Wake the owner if it waits; from any thread."""
         if self._owner_waits:
             self._owner_waits = False
-            try:
+            with suppress(RuntimeError):  # another thread may tell it at the same moment
                 self._owner.release()
-            except RuntimeError:
-                pass  # another thread told it at the same moment
 
     @property
     def awake(self) -> int:

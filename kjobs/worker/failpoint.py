@@ -37,7 +37,8 @@ def _parse(text: str) -> tuple[Failpoint, signal.Signals, int] | None:
         return Failpoint(name), _ACTIONS[kind], int(count or 1)
     except (ValueError, KeyError):
         raise ConfigError(
-            f"KJOBS_FAILPOINT={text!r}: expected name:action@n, with a name of {', '.join(Failpoint)}, an action of "
+            f"KJOBS_FAILPOINT={text!r}: expected name:action@n, with a name of {', '.join(Failpoint)}, an "
+            "action of "
             f"{', '.join(_ACTIONS)}, and the n-th time it is passed"
         ) from None
 

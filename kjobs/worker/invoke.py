@@ -19,20 +19,17 @@ from ..core.envelope import Envelope, Malformed, decode
 from ..core.outcome import (
     OK,
     Condemned,
-    DeadLetter,
-    Discard,
     Discarded,
     Early,
     Expired,
     Failed,
     Outcome,
     Reason,
-    Retry,
-    Snooze,
     Snoozed,
 )
 from ..core.partition import Entry
 from ..core.policy import Policy
+from ..core.verdict import DeadLetter, Discard, Retry, Snooze
 from ..errors import UnknownJob
 from ..job import Job
 from ..middleware import Middleware, around
@@ -183,7 +180,8 @@ class Invoker:
         close = difflib.get_close_matches(name, self._runners, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
         return UnknownJob(
-            f"no job {name!r} is registered in this worker.{hint} Start it with the module that declares the job, "
+            f"no job {name!r} is registered in this worker.{hint} Start it with the module that declares "
+            "the job, "
             f"or give the job that name as an alias."
         )
 

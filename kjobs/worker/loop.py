@@ -236,8 +236,9 @@ class Loop:
         self._report.revoked(places)
 
     def _commit_last(self, command: Commit) -> None:
-        """Commit what will not be this worker's any more. It has heard from the group of late, so this
-        does not block for long.
+        """Commit what will not be this worker's any more.
+
+        It has heard from the group of late, so this does not block for long.
         """
         sent = time.monotonic()
         error = self._consumer.commit_now(command.offsets)

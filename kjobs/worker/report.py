@@ -73,7 +73,7 @@ class Report:
         self.totals.failed += 1
         self.totals.retried += 1
         call = facts(entry, self._queue(entry), entry.failures)
-        wait = spoken(round(max(0.0, due - now), 1))
+        wait = spoken(round(max(0.0, due - now), 2))
         log.warning(
             "%s: attempt %d failed, retry in %s: %s",
             label(call),
@@ -125,7 +125,8 @@ class Report:
         if found.gap is not None:
             first, end = found.gap
             log.error(
-                "%s[%d]: offsets %d to %d are gone: retention removed them before this group had finished them",
+                "%s[%d]: offsets %d to %d are gone: retention removed them before this group had finished "
+                "them",
                 topic,
                 number,
                 first,
@@ -141,7 +142,8 @@ class Report:
             events.emit(events.RecordsMissing(topic, number, first, end))
         if found.replaced:
             log.error(
-                "%s[%d] is not the topic whose offsets this group committed: it was deleted and created again, or "
+                "%s[%d] is not the topic whose offsets this group committed: it was deleted and created "
+                "again, or "
                 "cut short. Reading begins at its first record.",
                 topic,
                 number,
@@ -210,7 +212,8 @@ class Report:
     def lost(self, places: Sequence[Place]) -> None:
         """Partitions had been taken away before this worker knew."""
         log.warning(
-            "lost %s: the group had not heard from this worker in time. Calls that were running may run again "
+            "lost %s: the group had not heard from this worker in time. Calls that were running may run "
+            "again "
             "elsewhere.",
             spelled(places),
             extra={"event": "partitions.lost"},

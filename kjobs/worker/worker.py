@@ -19,15 +19,14 @@ from typing import Any
 from .. import __version__, events
 from ..app import App
 from ..config import Settings
+from ..connect import open_cluster, open_producer
 from ..core.buffer import Bounds
 from ..core.commits import Rhythm
 from ..core.duration import spoken
 from ..core.scheduler import Scheduler
 from ..errors import BrokerError, ConfigError
 from ..kafka.client import consumer_options
-from ..kafka.cluster import Cluster
 from ..kafka.consumer import Consumer
-from ..kafka.producer import Producer
 from .burial import Burial
 from .clock import Clock
 from .executor import Executor
@@ -81,13 +80,13 @@ class Worker:
 
     def _build(self) -> None:
         settings, app = self._settings, self._app
-        cluster = self._cluster = Cluster(settings)
-        cluster.ensure(self._orders.queues)
+        cluster = self._cluster = open_cluster(settings)
+        cluster.ensure(self._orders.queues, create=settings.create_topics)
         protocol = settings.group_protocol or ("consumer" if cluster.embedded else "classic")
         session = settings.session_timeout
         if protocol == "consumer":
             session = cluster.admin.session_timeout() or session
-        self._producer = Producer(settings.bootstrap_servers, settings.kafka)
+        self._producer = open_producer(settings)
         clock = Clock()
         self._report = Report(self._topics)
         self._scheduler = Scheduler(
@@ -186,7 +185,7 @@ class Worker:
         if now - self._looked_at < _BURST_LOOK:
             return False
         self._looked_at = now
-        return self._cluster.drained(list(self._topics))
+        return self._cluster.drained(self._settings.group, list(self._topics))
 
     def _begin_to_stop(self) -> None:
         grace = self._settings.grace
@@ -207,7 +206,8 @@ class Worker:
         abandoned = self._loop.busy()
         if abandoned:
             log.error(
-                "calls are still running after the grace period; they are cut off, and will run again elsewhere",
+                "calls are still running after the grace period; they are cut off, and will run again "
+                "elsewhere",
                 extra={"event": "worker.forced"},
             )
         watch = threading.Timer(_LEAVING, _give_up)
@@ -240,22 +240,27 @@ class Worker:
     # --- telling -------------------------------------------------------------------------------------
 
     def _banner(self) -> None:
-        settings = self._settings
+        settings, cluster = self._settings, self._cluster
         jobs = sorted({job.name for job in self._app.jobs.values() if job.queue in self._orders.queues})
-        lines = [
-            f"kjobs {__version__}, Python {platform.python_version()}, worker {self._name}",
-            f"  kafka    {settings.bootstrap_servers}"
-            + (" (embedded: nothing is kept)" if self._cluster.embedded else ""),
-            f"  group    {settings.group} ({self._protocol})",
-            f"  queues   {', '.join(f'{queue} ({self._cluster.partitions[topic]} partitions)' for topic, queue in self._topics.items())}",
-            f"  slots    {settings.threads} threads, {settings.async_slots} async",
-            f"  jobs     {', '.join(jobs) or 'none for these queues'}",
-        ]
+        queues = [f"{queue} ({cluster.partitions[topic]})" for topic, queue in self._topics.items()]
         changed = [f"{name} from {source}" for name, source in sorted(settings.sources.items())]
-        if changed:
-            lines.append(f"  settings {', '.join(changed)}")
-        for line in lines:
-            log.info("%s", line, extra={"event": "worker.starting"})
+        facts = {
+            "kafka": settings.bootstrap_servers + (", built in: NOTHING IS KEPT" if cluster.embedded else ""),
+            "group": f"{settings.group} ({self._protocol})",
+            "queues": ", ".join(queues) + " partitions",
+            "slots": f"{settings.threads} threads, {settings.async_slots} async",
+            "jobs": ", ".join(jobs) or "none for these queues",
+            "settings": ", ".join(changed) or "all default",
+        }
+        log.info(
+            "kjobs %s, Python %s, worker %s",
+            __version__,
+            platform.python_version(),
+            self._name,
+            extra={"event": "worker.starting", **{f"worker_{name}": text for name, text in facts.items()}},
+        )
+        for name, text in facts.items():
+            log.info("  %-9s%s", name, text, extra={"event": "worker.starting"})
 
     def _announce(self) -> None:
         """Say once that the worker is ready: its partitions are its own by the group's word."""

@@ -1,0 +1,53 @@
+"""Opens what the settings describe: a cluster, a producer. Imports the client only when that is done."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from .config import Settings
+from .core.topics import Names
+
+if TYPE_CHECKING:
+    from .kafka.cluster import Cluster
+    from .kafka.producer import Producer
+
+
+def open_cluster(settings: Settings) -> Cluster:
+    """The cluster that the settings name.
+
+    Raises:
+        BrokerError: it cannot be reached.
+    """
+    from .kafka.cluster import Cluster, Defaults
+
+    return Cluster(
+        settings.bootstrap_servers,
+        settings.kafka,
+        Names(settings.prefix),
+        Defaults(settings.partitions, settings.replication, settings.max_size),
+    )
+
+
+def open_producer(settings: Settings) -> Producer:
+    """A producer for the cluster that the settings name; it creates topics where they allow that.
+
+    Raises:
+        BrokerError: a Kafka option is wrong.
+    """
+    from .kafka.producer import Producer
+
+    names = Names(settings.prefix)
+
+    def ensure(topic: str) -> bool:
+        cluster = open_cluster(settings)
+        if not (settings.create_topics or cluster.embedded):
+            return False
+        cluster.create(cluster.missing([names.queue_of(topic)]))
+        return True
+
+    def groups(topic: str) -> Collection[str]:
+        # Nobody finishes dead letters, so they would fill the embedded broker for good.
+        return () if names.is_dead(topic) else (settings.group,)
+
+    return Producer(settings.bootstrap_servers, settings.kafka, ensure=ensure, groups=groups)

@@ -1,0 +1,139 @@
+"""The topics in memory: a list of records for each queue and partition."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..core.arguments import Mismatch
+from ..core.envelope import Envelope, decode
+from ..core.events import Place
+from ..core.ports import Headers
+from ..core.topics import Names
+from ..job import Call, Job
+from .calls import RecordedCall
+from .clock import FrozenClock, moment
+from .partitioner import partition_of
+
+#: Kafka's mark for a timestamp that the producer set.
+_CREATE_TIME = 1
+
+
+class StoredRecord:
+    """A record in memory; a :class:`kjobs.core.ports.Record`."""
+
+    __slots__ = ("_headers", "_key", "_timestamp", "_value", "call", "place")
+
+    def __init__(self, sent: Call, place: Place, call: RecordedCall, timestamp: int) -> None:
+        self.place = place
+        self.call = call
+        self._key = sent.key
+        self._value = sent.value
+        self._headers = sent.headers
+        self._timestamp = timestamp
+
+    def offset(self) -> int:
+        """Its offset in its partition."""
+        return self.call.offset
+
+    def key(self) -> bytes | None:
+        """The ordering key."""
+        return self._key
+
+    def value(self) -> bytes | None:
+        """The call as it was written."""
+        return self._value
+
+    def headers(self) -> Headers | None:
+        """The headers it was enqueued with."""
+        return self._headers
+
+    def timestamp(self) -> tuple[int, int]:
+        """The kind of timestamp, and milliseconds since the epoch."""
+        return _CREATE_TIME, self._timestamp
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+
+class Log:
+    """Records by queue and partition; written by any thread, read by the stepper.
+
+    Args:
+        jobs: the jobs by name, to restore arguments with.
+        names: names the topics.
+        partitions: how many each topic has.
+        clock: gives records their time.
+    """
+
+    def __init__(
+        self, jobs: Mapping[str, Job[Any, Any]], names: Names, partitions: int, clock: FrozenClock
+    ) -> None:
+        self.partitions = partitions
+        #: All calls, as they were enqueued.
+        self.calls: list[RecordedCall] = []
+        self._jobs = jobs
+        self._names = names
+        self._clock = clock
+        self._records: dict[Place, list[StoredRecord]] = {}
+        self._keyless: dict[str, int] = {}
+        self._unread: list[StoredRecord] = []
+        self._lock = threading.Lock()
+
+    def append(self, sent: Call) -> None:
+        """Write a call, and tell its handle where it is."""
+        handle = sent.handle
+        topic = self._names.queue(handle.queue)
+        envelope = decode(sent.value)
+        args, kwargs = self._restored(envelope)
+        with self._lock:
+            place = (topic, self._partition(topic, sent.key))
+            records = self._records.setdefault(place, [])
+            handle.partition, handle.offset = place[1], len(records)
+            call = RecordedCall(
+                id=handle.id,
+                job=handle.job,
+                args=args,
+                kwargs=kwargs,
+                key=handle.key,
+                queue=handle.queue,
+                headers={name: (value or b"").decode() for name, value in sent.headers or ()},
+                partition=handle.partition,
+                offset=handle.offset,
+                due=None if envelope.due is None else moment(envelope.due / 1000),
+            )
+            record = StoredRecord(sent, place, call, self._clock.milliseconds)
+            records.append(record)
+            self.calls.append(call)
+            self._unread.append(record)
+
+    def read(self) -> list[StoredRecord]:
+        """The records written since the last time, in the order they were written."""
+        with self._lock:
+            unread, self._unread = self._unread, []
+        return unread
+
+    @property
+    def unread(self) -> bool:
+        """Whether there are any."""
+        return bool(self._unread)
+
+    def _partition(self, topic: str, key: bytes | None) -> int:
+        if key is not None:
+            return partition_of(key, self.partitions)
+        # A producer draws one; in turn is as good, and the same in every run of a test.
+        number = self._keyless.get(topic, 0)
+        self._keyless[topic] = (number + 1) % self.partitions
+        return number
+
+    def _restored(self, envelope: Envelope) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        job = self._jobs.get(envelope.job)
+        if job is not None:
+            try:
+                return job.arguments.restore(envelope.args, envelope.kwargs)
+            except Mismatch:
+                pass  # another job has taken the name since: the call will be a dead letter
+        return tuple(msgspec.json.decode(envelope.args)), msgspec.json.decode(envelope.kwargs)

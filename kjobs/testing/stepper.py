@@ -1,0 +1,289 @@
+"""A worker in one thread: the real scheduler and the real invoker, with memory around them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+import threading
+from collections import deque
+from collections.abc import Generator, Sequence
+from contextlib import nullcontext
+from contextvars import copy_context
+from dataclasses import replace
+from typing import assert_never
+
+from ..app import App
+from ..core.buffer import Bounds
+from ..core.commands import (
+    BuryEntry,
+    Command,
+    Commit,
+    Dropped,
+    Lease,
+    Pause,
+    Recall,
+    Resume,
+    Retrying,
+    Start,
+)
+from ..core.commits import Rhythm
+from ..core.events import Assigned, Buried, Committed, Event, Fetched, Finished, Recalled
+from ..core.outcome import OK, Condemned, Discarded, Failed, Outcome, Reason, Succeeded
+from ..core.partition import Entry
+from ..core.scheduler import Scheduler
+from ..worker.fibres import AsyncCall
+from ..worker.invoke import Invoker
+from ..worker.report import Report, Totals
+from .calls import DeadCall, RecordedCall, State
+from .clock import FrozenClock, moment
+from .fibres import PrivateLoop
+from .limits import enforced
+from .log import Log, StoredRecord
+from .misuse import Misuse
+
+#: Attempts in one go after which it is taken for endless.
+MOST_ATTEMPTS = 100_000
+
+#: There is memory enough for a test, nobody takes partitions away, and only an assignment needs a commit.
+_BOUNDS = Bounds(records=sys.maxsize, size=sys.maxsize)
+_RHYTHM = Rhythm(steady=math.inf, urgent=0.0, idle=math.inf, lease=math.inf)
+
+
+class Stepper:
+    """Runs the calls of a log one after another, in the thread that asks for it.
+
+    Args:
+        app: whose jobs and middleware.
+        log: the calls.
+        clock: what the time is.
+    """
+
+    def __init__(self, app: App, log: Log, clock: FrozenClock) -> None:
+        self.dead: list[DeadCall] = []
+        self._app = app
+        self._log = log
+        self._clock = clock
+        self._queues: dict[str, str] = {}
+        self._report = Report(self._queues)
+        # Without chains a key has its turn and then the next one, so what runs when is plain to see.
+        self._scheduler = Scheduler(_BOUNDS, _RHYTHM, chain=1)
+        self._ready: deque[Entry] = deque()
+        self._loop = PrivateLoop()
+        self._running = False
+        self._lock = threading.Lock()
+
+    @property
+    def totals(self) -> Totals:
+        """What became of calls so far."""
+        return replace(self._report.totals)
+
+    def run(self, *, advance: bool) -> bool:
+        """Run calls until none is left that may run; False if that is going on already.
+
+        Args:
+            advance: let time pass for those that wait for a time.
+        """
+        if not self._begin():
+            return False
+        steps = self._steps(advance)
+        try:
+            call = next(steps)
+            while True:
+                call = steps.send(self._loop.run(call.attempt))
+        except StopIteration:
+            return True
+        finally:
+            steps.close()
+
+    async def arun(self, *, advance: bool) -> bool:
+        """Run calls as :meth:`run` does, ``async def`` jobs in the running event loop."""
+        if not self._begin():
+            return False
+        steps = self._steps(advance)
+        try:
+            call = next(steps)
+            while True:
+                call = steps.send(await _outcome(call))
+        except StopIteration:
+            return True
+        finally:
+            steps.close()
+
+    def close(self) -> None:
+        """End the event loop."""
+        self._loop.close()
+
+    # --- one call after another --------------------------------------------------------------------
+
+    def _begin(self) -> bool:
+        with self._lock:
+            if self._running:
+                return False
+            self._running = True
+            return True
+
+    def _steps(self, advance: bool) -> Generator[AsyncCall, Outcome, None]:
+        """Run calls; those of ``async def`` jobs are yielded to be run, and their outcomes sent in."""
+        try:
+            # Made anew each time: jobs, middleware and subscribers may have come since.
+            invoker = Invoker(
+                self._app.jobs,
+                self._app.middleware,
+                queues=self._queues,
+                now=lambda: self._clock.instant,
+                draw=lambda: 1.0,
+            )
+            attempts = 0
+            while (entry := self._next(advance)) is not None:
+                try:
+                    outcome = self._attempt(invoker, entry)
+                    if isinstance(outcome, AsyncCall):
+                        outcome = yield outcome
+                    _let_through(outcome)
+                except BaseException:
+                    self._give_back(entry)
+                    raise
+                self._ended(entry, outcome)
+                attempts += 1
+                if attempts >= MOST_ATTEMPTS:
+                    raise Misuse(
+                        f"{attempts:,} attempts were made and there are still calls to run, of late "
+                        f"{_call(entry)}. Does a job enqueue itself, or snooze, for ever? "
+                        f"drain(advance=False) runs only what is due now."
+                    )
+        except BaseException:
+            self._running = False
+            raise
+
+    def _next(self, advance: bool) -> Entry | None:
+        """The next entry to run; None if there is none, and then it is no longer running."""
+        while True:
+            self._feed()
+            if self._ready:
+                return self._ready.popleft()
+            due = self._scheduler.next_due()
+            if due is not None and (advance or due <= self._clock.instant):
+                self._clock.reach(due)
+                self._handle([])
+                continue
+            with self._lock:
+                # A thread that enqueues sees that this goes on, and leaves its call to it.
+                if not self._log.unread:
+                    self._running = False
+                    return None
+
+    def _attempt(self, invoker: Invoker, entry: Entry) -> Outcome | AsyncCall:
+        call = _call(entry)
+        call.state = State.RUNNING
+        job = self._app.jobs.get(call.job)
+        limited = job is not None and job.policy.timeout is not None and not job.is_async
+        with enforced(invoker.limits) if limited else nullcontext():
+            # What the job sets in its context, as the invoker does current(), is not the test's.
+            return copy_context().run(invoker.run, entry)
+
+    def _ended(self, entry: Entry, outcome: Outcome) -> None:
+        call = _call(entry)
+        call.attempts += _counts(outcome)
+        call.error = outcome.error if isinstance(outcome, Failed | Condemned) else None
+        call.state = State.SUCCEEDED if outcome is OK else State.WAITING
+        if outcome is OK:
+            self._report.finished(1)
+        entry.outcome = outcome
+        self._handle([Finished([entry])])
+        if call.state in (State.WAITING, State.RETRYING):
+            call.due = moment(entry.due)
+
+    def _give_back(self, entry: Entry) -> None:
+        """Take an attempt as not made, because it was broken off."""
+        _call(entry).state = State.WAITING
+        self._handle([Recalled([entry])])
+
+    # --- events in, commands out -------------------------------------------------------------------
+
+    def _feed(self) -> None:
+        """Give the scheduler what was enqueued since the last time, in that order."""
+        records = self._log.read()
+        assigned: list[Event] = []
+        for record in records:
+            topic, _ = record.place
+            if topic not in self._queues:
+                self._queues[topic] = record.call.queue
+                assigned += [Assigned((topic, number), 0) for number in range(self._log.partitions)]
+        # First, or what is fetched is held until the partitions are open, and comes out by partition.
+        if assigned:
+            self._handle(assigned)
+        if records:
+            self._handle([Fetched(record.place, [record]) for record in records])
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        while True:
+            answers: list[Event] = []
+            for command in self._scheduler.handle(events, self._clock.instant):
+                self._perform(command, answers)
+            if not answers:
+                return
+            events = answers
+
+    def _perform(self, command: Command, answers: list[Event]) -> None:
+        match command:
+            case Start(entries=entries):
+                self._ready.extend(entries)
+            case Commit(offsets=offsets):
+                answers += [Committed(place, offset) for place, offset, _ in offsets]
+            case BuryEntry(entry=entry):
+                self._bury(entry)
+                answers.append(Buried(entry))
+            case Retrying(entry=entry, error=error, due=due):
+                _call(entry).state = State.RETRYING
+                self._report.retrying(entry, error, due, self._clock.instant)
+            case Dropped(entry=entry, why=why):
+                call = _call(entry)
+                call.state, call.why = State.DROPPED, why
+                self._report.dropped(entry, why)
+            case Recall() | Pause() | Resume() | Lease():
+                pass  # about other workers and about memory, of which a test knows neither
+            case _:
+                assert_never(command)
+
+    def _bury(self, entry: Entry) -> None:
+        burial, call = entry.burial, _call(entry)
+        assert burial is not None
+        call.state, call.why = State.DEAD, str(burial.reason)
+        self.dead.append(DeadCall(call, burial.reason, burial.error, burial.attempts))
+        self._report.buried(entry, burial)
+
+
+def _call(entry: Entry) -> RecordedCall:
+    record = entry.record
+    assert isinstance(record, StoredRecord)
+    return record.call
+
+
+def _counts(outcome: Outcome) -> bool:
+    """Whether the job ran, and did not ask for it not to be counted."""
+    if isinstance(outcome, Condemned):
+        return outcome.reason is Reason.REJECTED
+    return isinstance(outcome, Succeeded | Failed | Discarded)
+
+
+def _let_through(outcome: Outcome) -> None:
+    """Raise what is meant for the test and not for the job: Ctrl-C, or pytest's own skip, fail and timeout.
+
+    A worker would retry it as any other failure.
+    """
+    if isinstance(outcome, Failed) and not isinstance(
+        outcome.error, Exception | SystemExit | asyncio.CancelledError
+    ):
+        raise outcome.error
+
+
+async def _outcome(call: AsyncCall) -> Outcome:
+    """Run the attempt of an ``async def`` job in the running loop, in a task of its own as in a worker."""
+    me = asyncio.current_task()
+    before = me.cancelling() if me else 0
+    outcome = await asyncio.create_task(call.attempt())
+    if me and me.cancelling() > before:
+        # The attempt took it for a failure of the job's, but it was the test that was cancelled.
+        raise asyncio.CancelledError
+    return outcome

@@ -1,0 +1,80 @@
+"""How often a call may run: I10 and I11.
+
+A call may run again only if its former run was not yet committed when something broke. Commit metadata
+holds the finished offsets above the watermark too, so "committed" is a matter of time and not of
+offsets: every acknowledged commit of a partition contains all that had finished by when it was sent. A
+former run is *excused* if
+
+* another session runs the call again, and no acknowledged commit that the former one's session made after
+  its end came before that session, and
+* its process was killed, or gave up by force, while it ran or at most ``commit_window`` after it ended;
+  or its session was lost; or its process was frozen, or an outage announced, while it ran or at most
+  ``commit_window`` after it ended; or it outlasted a revocation by more than ``revoke_budget``.
+
+So the duplicates of one fault are at most what ran, and what had finished in the last
+``commit_window`` seconds, on the process it hit.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from .expectations import Config
+from .story import Attempt, Story
+from .violations import Findings
+
+
+def duplicates_are_explained(story: Story, config: Config, findings: Findings) -> None:
+    """I10: a call succeeds twice only where a fault explains it; I11: and never without a fault."""
+    code = "I11" if config.graceful_only else "I10"
+    for attempt, seq in story.doubled:
+        findings.add(
+            code,
+            f"the body of {attempt.record} did its work twice in one attempt",
+            story.at(attempt.effect),
+            story.at(seq),
+        )
+    for log in story.logs.values():
+        for record in log.records.values():
+            if len(record.attempts) < 2:
+                continue
+            succeeded = [attempt for attempt in record.attempts if attempt.ok]
+            for former, latter in pairwise(succeeded):
+                if log.reset_between(former.done, latter.started, record.offset):
+                    continue
+                if config.graceful_only or not _excused(former, latter, story, config):
+                    findings.add(
+                        code,
+                        f"{record} succeeded in {former.inc} and again in {latter.inc}, and "
+                        + ("nothing failed in this run" if config.graceful_only else "no fault explains it"),
+                        story.at(former.started),
+                        story.at(former.done),
+                        story.at(latter.started),
+                    )
+
+
+def _excused(former: Attempt, latter: Attempt, story: Story, config: Config) -> bool:
+    """Whether the former success may have been forgotten."""
+    session = former.session
+    if session is None or session is latter.session:
+        return False
+    heir = latter.started if latter.session is None else latter.session.began
+    done = story.t(former.done)
+    if former.ended < heir and session.protects(
+        former.record, story.t(former.ended), heir, forgetful=config.forgetful
+    ):
+        return False
+    process = story.processes[former.inc]
+    since = done + config.commit_window
+    if process.crashed and story.t(process.gone) <= since:
+        return True
+    if session.how == "lost":
+        return True
+    disturbed = [(story.t(began), story.t(ended)) for began, ended in process.frozen]
+    disturbed += [(out.began, out.ended) for out in story.outages if out.inc in ("", former.inc)]
+    if any(began <= since and done <= ended + config.commit_window for began, ended in disturbed):
+        return True
+    if config.revoke_budget is None or session.how != "revoked":
+        return False
+    waited = story.t(session.ended) - story.t(former.started)
+    return former.started < session.ended < former.done and waited >= config.revoke_budget

@@ -1,0 +1,457 @@
+"""One life of a simulated worker: the real scheduler, with a simulated shell around it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kjobs.core.commands import (
+    BuryEntry,
+    Command,
+    Commit,
+    Dropped,
+    Lease,
+    Pause,
+    Recall,
+    Resume,
+    Retrying,
+    Start,
+)
+from kjobs.core.events import (
+    Assigned,
+    Buried,
+    Committed,
+    Event,
+    Fetched,
+    Finished,
+    Lost,
+    NotBuried,
+    Place,
+    Recalled,
+    Revoked,
+    Revoking,
+    Skipped,
+    Stopping,
+)
+from kjobs.core.outcome import OK, Early, Expired, Outcome
+from kjobs.core.partition import Entry
+from kjobs.core.resume import resume
+from kjobs.core.scheduler import Scheduler
+from tests.proof import history as h
+
+from .broker import SimRecord
+from .group import Member
+from .outcomes import outcome_of, result_of
+
+if TYPE_CHECKING:
+    from .world import World
+
+#: Seconds after which a slot lets other keys have a turn.
+_TURN = 0.05
+
+
+class Incarnation:
+    """A worker process, from its start to its end."""
+
+    def __init__(self, world: World, name: str, member: Member) -> None:
+        self.world = world
+        self.name = name
+        self.member = member
+        plan = world.plan
+        self.scheduler = Scheduler(plan.bounds, plan.rhythm, chain=plan.chain, metadata=plan.metadata)
+        self.alive = True
+        self.frozen = False
+        self.isolated = False
+        #: How many times it was out of the group's reach and back.
+        self.silences = 0
+        self.stopping = False
+        self.stop_by = 0.0
+        self._thawed: list[Callable[[], None]] = []
+        self._positions: dict[Place, int] = {}
+        self._paused: set[Place] = set()
+        self._ready: deque[Entry] = deque()
+        self._running = 0
+        self._done: list[Entry] = []
+        self._returned: list[Entry] = []
+        self._answers: list[Event] = []
+        self._lease = float("-inf")
+        self._revoking: tuple[list[Place], float] | None = None
+        self._told: dict[Entry, int] = {}
+
+    @property
+    def heard(self) -> bool:
+        """Whether the group hears from it."""
+        return self.alive and not self.frozen and not self.isolated
+
+    # --- the owner ---------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """One turn of the owner thread."""
+        if not self.alive or self.frozen:
+            return
+        world = self.world
+        self._handle(self._gather())
+        if self._revoking is not None:
+            self._go_on_revoking()
+        elif not self.isolated:
+            if self.member.evicted:
+                self._lose()
+            elif self.member.asked_back:
+                self._begin_revoking(sorted(self.member.asked_back))
+            elif self.member.gained:
+                self._gain()
+        if self._revoking is None:
+            if self.stopping:
+                if not self.scheduler.busy() or world.now >= self.stop_by:
+                    self._leave()
+                    return
+            else:
+                self._handle(self._fetch())
+        world.note_held(self)
+        pause = world.rng.uniform(0.003, 0.04)
+        if world.rng.random() < world.rate(world.plan.stall) * pause:
+            pause += world.rng.uniform(0.2, 1.5)
+        world.after(pause, self.step)
+
+    def _gather(self) -> list[Event]:
+        events: list[Event] = []
+        if self._done:
+            done, self._done = self._done, []
+            events.append(Finished(done))
+        if self._returned:
+            returned, self._returned = self._returned, []
+            events.append(Recalled(returned))
+        answers, self._answers = self._answers, []
+        return events + answers
+
+    def _fetch(self) -> list[Event]:
+        events: list[Event] = []
+        world = self.world
+        places = [place for place in self._positions if place not in self._paused]
+        world.rng.shuffle(places)
+        room = self.scheduler.room
+        for place in places:
+            log = world.logs[place]
+            position = self._positions[place]
+            if position < log.low:
+                world.tell(h.Gap(world.now, self.name, place=place, first=position, after=log.low))
+                events.append(Skipped(place, log.low))
+                self._positions[place] = position = log.low
+            most = min(room, world.rng.randint(1, 12))
+            if most <= 0:
+                continue
+            records, upcoming = log.read(position, most)
+            room -= len(records)
+            if records:
+                events.append(Fetched(place, records))
+            if upcoming == log.end > position:
+                events.append(Skipped(place, log.end))
+            self._positions[place] = upcoming
+        return events
+
+    # --- partitions come and go --------------------------------------------------------------------
+
+    def _gain(self) -> None:
+        world = self.world
+        places, self.member.gained = self.member.gained, []
+        for place in places:
+            log = world.logs[place]
+            offset, metadata = world.group.offsets.get(place, (None, None))
+            found = resume(offset, metadata, low=log.low, high=log.end)
+            if found.gap is not None:
+                world.tell(h.Gap(world.now, self.name, place=place, first=found.gap[0], after=found.gap[1]))
+            self._positions[place] = found.offset
+            self._paused.discard(place)
+            epoch = (found.checkpoint.epoch if found.checkpoint else 0) + 1
+            world.tell(h.AssignedTo(world.now, self.name, place=place, epoch=epoch, offset=found.offset))
+            self._handle([Assigned(place, found.offset, found.checkpoint)])
+
+    def _lose(self) -> None:
+        world = self.world
+        places = list(self._positions)
+        self._positions.clear()
+        for place in places:
+            world.tell(h.LostBy(world.now, self.name, place=place))
+        self._handle([Lost(places)])
+        self.member = world.group.join(self.name)
+
+    def _begin_revoking(self, places: list[Place]) -> None:
+        self._handle([Revoking(places)])
+        self._revoking = (places, self.world.now + self.world.plan.revoke_grace)
+
+    def _go_on_revoking(self) -> None:
+        assert self._revoking is not None
+        places, until = self._revoking
+        world = self.world
+        if self.member.evicted and not self.isolated:
+            self._revoking = None
+            self._lose()
+            return
+        if self.isolated or (self.scheduler.busy(places) and world.now < until):
+            return
+        self._revoking = None
+        leased = self.scheduler.leased(world.now)
+        for command in self.scheduler.handle([Revoked(places)], world.now):
+            if not isinstance(command, Commit):
+                self._perform(command, [])
+            elif leased:
+                self._commit_last(command)
+        for place in places:
+            self._positions.pop(place, None)
+            world.tell(h.RevokedFrom(world.now, self.name, place=place))
+        world.group.give_back(self.member, places)
+
+    def _commit_last(self, command: Commit) -> None:
+        world = self.world
+        for place, offset, metadata in command.offsets:
+            lost = world.rng.random() < world.rate(world.plan.last_commit_lost)
+            if lost or world.group.commit(self.member, place, offset, metadata):
+                world.tell(h.CommitFailed(world.now, self.name, place=place, offset=offset))
+            else:
+                world.tell(h.Committed(world.now, self.name, place=place, offset=offset, sent=world.now))
+
+    # --- commands ----------------------------------------------------------------------------------
+
+    def _handle(self, events: list[Event]) -> None:
+        while True:
+            answers: list[Event] = []
+            for command in self.scheduler.handle(events, self.world.now):
+                self._perform(command, answers)
+            if not answers:
+                return
+            events = answers
+
+    def _perform(self, command: Command, answers: list[Event]) -> None:
+        world = self.world
+        match command:
+            case Start(entries=entries):
+                self._ready.extend(entries)
+                for _ in entries:
+                    world.after(world.rng.uniform(0.0, 0.005), self._take)
+            case Recall(places=places):
+                taken = [e for e in self._ready if places is None or e.partition.place in places]
+                self._ready = deque(e for e in self._ready if e not in taken)
+                if taken:
+                    answers.append(Recalled(taken))
+            case BuryEntry(entry=entry):
+                self._settle_told(entry, None)
+                self._bury(entry)
+            case Retrying(entry=entry, due=due):
+                self._settle_told(entry, due)
+            case Dropped(entry=entry):
+                self._settle_told(entry, None)
+            case Commit(offsets=offsets):
+                for place, offset, metadata in offsets:
+                    self._commit(place, offset, metadata)
+            case Pause(places=places):
+                self._paused.update(places)
+            case Resume(places=places):
+                for place, offset in places:
+                    self._paused.discard(place)
+                    if place in self._positions:
+                        self._positions[place] = offset
+            case Lease(until=until):
+                self._lease = until
+                world.tell(h.LeaseUntil(world.now, self.name, until=until))
+
+    def _settle_told(self, entry: Entry, due: float | None) -> None:
+        """Now that the scheduler has decided, the end of the attempt can be told whole."""
+        told = self._told.pop(entry, None)
+        if told is not None and due is not None:
+            self.world.retell(told, due)
+
+    def _commit(self, place: Place, offset: int, metadata: str) -> None:
+        world, member, sent = self.world, self.member, self.world.now
+        if self.isolated or world.rng.random() < world.rate(world.plan.commit_lost):
+            return
+
+        def arrive() -> None:
+            error = world.group.commit(member, place, offset, metadata)
+            if world.rng.random() < world.rate(world.plan.answer_lost):
+                return
+            world.after(world.rng.uniform(0.001, 0.05), lambda: self.when_running(lambda: answer(error)))
+
+        def answer(error: str | None) -> None:
+            if self.isolated:
+                return
+            fenced = error == "UNKNOWN_MEMBER_ID"
+            self._answers.append(Committed(place, offset, error, fenced))
+            if error is None:
+                world.tell(h.Committed(world.now, self.name, place=place, offset=offset, sent=sent))
+            else:
+                world.tell(h.CommitFailed(world.now, self.name, place=place, offset=offset))
+
+        world.after(world.rng.uniform(0.001, 0.05), arrive)
+
+    def _bury(self, entry: Entry) -> None:
+        world = self.world
+        refused = self.isolated or world.rng.random() < world.rate(world.plan.burial_refused)
+        mute = world.rng.random() < world.rate(world.plan.burial_answer_lost)
+        record: SimRecord = entry.record  # type: ignore[assignment]
+        assert entry.burial is not None
+        reason = str(entry.burial.reason)
+
+        def arrive() -> None:
+            if not refused:
+                world.dead_letter(entry, record)
+            self.when_running(lambda: answer(not refused and not mute))
+
+        def answer(stored: bool) -> None:
+            if stored:
+                world.tell(
+                    h.Buried(
+                        world.now,
+                        self.name,
+                        call=record.call,
+                        place=entry.partition.place,
+                        offset=entry.offset,
+                        reason=reason,
+                    )
+                )
+            self._answers.append(Buried(entry) if stored else NotBuried(entry))
+
+        world.after(world.rng.uniform(0.001, 0.1), arrive)
+
+    # --- slots -------------------------------------------------------------------------------------
+
+    def _take(self) -> None:
+        """A slot looks for an entry."""
+        if not self.alive:
+            return
+        if self.frozen:
+            self._thawed.append(self._take)
+            return
+        if self._running >= self.world.plan.slots or not self._ready:
+            return
+        entry = self._ready.popleft()
+        if not self._may_run(entry):
+            self._returned.append(entry)
+            self.world.after(0.0, self._take)
+            return
+        self._running += 1
+        self._run(entry, self.world.now)
+
+    def _may_run(self, entry: Entry) -> bool:
+        return self.world.now < self._lease and entry.partition.open
+
+    def _run(self, entry: Entry, turn: float) -> None:
+        world = self.world
+        record: SimRecord = entry.record  # type: ignore[assignment]
+        outcome = outcome_of(record.script, entry, world)
+        attempt = entry.failures + 1
+        place, epoch = entry.partition.place, entry.partition.epoch
+        runs = record.call is not None and not isinstance(outcome, Early | Expired)
+        if runs:
+            world.tell(
+                h.Started(
+                    world.now,
+                    self.name,
+                    call=record.call,
+                    place=place,
+                    offset=entry.offset,
+                    key=entry.key,
+                    attempt=attempt,
+                    epoch=epoch,
+                )
+            )
+
+        def end() -> None:
+            if not self.alive:
+                return
+            if self.frozen:
+                self._thawed.append(end)
+                return
+            world.progressed(entry)
+            if runs and record.call is not None:
+                world.tell(
+                    h.Effect(world.now, self.name, call=record.call, attempt=attempt, ok=outcome is OK)
+                )
+            ended = h.Ended(
+                world.now,
+                self.name,
+                call=record.call,
+                place=place,
+                offset=entry.offset,
+                key=entry.key,
+                attempt=attempt,
+                epoch=epoch,
+                result=result_of(outcome),
+            )
+            self._told[entry] = world.tell(ended)
+            self._end(entry, outcome, turn)
+
+        world.after(record.script.length if runs else 0.0, end)
+
+    def _end(self, entry: Entry, outcome: Outcome, turn: float) -> None:
+        """What a slot does after a call: give it back, and go on with the one behind it if it may."""
+        entry.outcome = outcome
+        if outcome is not OK:
+            entry.more = False
+        if entry.more and (self.world.now - turn > _TURN or not self._may_run(entry)):
+            entry.more = False
+        following = entry.next if entry.more else None
+        self._done.append(entry)
+        if following is not None:
+            self._run(following, turn)
+            return
+        self._running -= 1
+        self._take()
+
+    # --- life and death ----------------------------------------------------------------------------
+
+    def when_running(self, action: Callable[[], None]) -> None:
+        """Do something in this process: now, when it thaws, or never."""
+        if not self.alive:
+            return
+        if self.frozen:
+            self._thawed.append(action)
+        else:
+            action()
+
+    def freeze(self) -> None:
+        """Stop in its tracks."""
+        self.frozen = True
+        self.world.tell(h.Frozen(self.world.now, self.name))
+
+    def thaw(self) -> None:
+        """Go on where it stopped: slots first, the owner a moment later."""
+        if not self.alive or not self.frozen:
+            return
+        world = self.world
+        self.frozen = False
+        self.silences += 1
+        world.tell(h.Thawed(world.now, self.name))
+        actions, self._thawed = self._thawed, []
+        for action in actions:
+            world.after(world.rng.uniform(0.0, 0.01), action)
+        world.after(world.rng.uniform(0.0, 0.05), self.step)
+
+    def crash(self) -> None:
+        """Die at once."""
+        self.alive = False
+        self.world.tell(h.Killed(self.world.now, self.name))
+
+    def stop(self, grace: float) -> None:
+        """Begin to stop in order."""
+        self.stopping = True
+        self.stop_by = self.world.now + grace
+        self.world.tell(h.TermBegan(self.world.now, self.name, grace=grace))
+        self._handle([Stopping()])
+
+    def _leave(self) -> None:
+        world = self.world
+        forced = self.scheduler.busy()
+        if self._positions and not self.member.evicted and not self.isolated:
+            places = list(self._positions)
+            self._handle([Revoking(places)])
+            leased = self.scheduler.leased(world.now)
+            for command in self.scheduler.handle([Revoked(places)], world.now):
+                if isinstance(command, Commit) and leased:
+                    self._commit_last(command)
+        self.alive = False
+        world.tell(h.Exited(world.now, self.name, code=2 if forced else 0))
+        if self.isolated:
+            world.evict_later(self)
+        else:
+            world.group.leave(self.member)

@@ -1,0 +1,306 @@
+"""A world: time, faults, and the history of what happened in it."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+
+import msgspec
+
+from kjobs.core.events import Place
+from kjobs.core.partition import Entry
+from kjobs.core.policy import Policy
+from tests.proof import history as h
+from tests.proof.checker import Config, Rules, Violation, check
+
+from .broker import Log, SimRecord
+from .group import Group
+from .incarnation import Incarnation
+from .plan import Plan, draw, script
+
+#: Seconds of virtual time between two draws of faults.
+_FAULTS_EVERY = 0.1
+#: Seconds of virtual time in which everything must be finished once the faults are over.
+_LIVENESS = 300.0
+#: Seconds that a stopping worker may take.
+_GRACE = 3.0
+#: Seconds after its enqueueing that an early call is due.
+_DUE_AFTER = 0.8
+#: The most records one fetch of one partition brings.
+_FETCH = 12
+
+TOPIC, DEAD = "jobs", "jobs.dead"
+
+
+class World:
+    """One simulated run; ``run`` plays it and returns what the checker says."""
+
+    def __init__(self, seed: int) -> None:
+        self.plan: Plan = draw(seed)
+        self.rng = random.Random(seed ^ 0x5EED)
+        self.now = 0.0
+        self.history: list[h.AnyEvent] = []
+        self.rules: dict[str, Rules] = {}
+        self.logs: dict[Place, Log] = {
+            (TOPIC, number): Log((TOPIC, number), []) for number in range(self.plan.partitions)
+        }
+        self.group = Group(self.logs, self.rng.shuffle)
+        self.workers: list[Incarnation] = []
+        self.calm = False
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._ticket = count()
+        self._lives = count(1)
+        self._progress: dict[SimRecord, int] = {}
+        self._most_held: dict[str, int] = {}
+        self._dead_ends: dict[int, int] = {}
+
+    # --- time and history --------------------------------------------------------------------------
+
+    def after(self, delay: float, action: Callable[[], None]) -> None:
+        """Do something later."""
+        heapq.heappush(self._agenda, (self.now + delay, next(self._ticket), action))
+
+    def tell(self, event: h.AnyEvent) -> int:
+        """Write an event down; returns its place in the history."""
+        self.history.append(event)
+        return len(self.history) - 1
+
+    def retell(self, index: int, due: float) -> None:
+        """Add to the end of an attempt when the next may begin, now that it is decided."""
+        self.history[index] = msgspec.structs.replace(self.history[index], due=due)
+
+    def rate(self, rate: float) -> float:
+        """A rate or chance of the plan; nothing goes wrong any more once the world is calm."""
+        return 0.0 if self.calm else rate
+
+    def note_held(self, worker: Incarnation) -> None:
+        """Write down how much a worker holds, when it is more than ever."""
+        held = worker.scheduler.held
+        if held > self._most_held.get(worker.name, -1):
+            self._most_held[worker.name] = held
+            self.tell(h.Buffered(self.now, worker.name, records=held, size=held * 50))
+
+    # --- calls -------------------------------------------------------------------------------------
+
+    def ending(self, entry: Entry) -> str:
+        """How the attempt that is about to begin ends."""
+        record: SimRecord = entry.record  # type: ignore[assignment]
+        endings = record.script.endings
+        if endings[0] == "early":
+            return "early" if self.now < self.due(entry) else "ok"
+        return endings[min(self._progress.get(record, 0), len(endings) - 1)]
+
+    def progressed(self, entry: Entry) -> None:
+        """An attempt has ended."""
+        record: SimRecord = entry.record  # type: ignore[assignment]
+        self._progress[record] = self._progress.get(record, 0) + 1
+
+    def due(self, entry: Entry) -> float:
+        """When an early call is due."""
+        return entry.record.timestamp()[1] / 1000 + _DUE_AFTER
+
+    def unforgiving(self, policy: Policy) -> Policy:
+        """The policy for an error that is not to be retried."""
+        return replace(policy, retry_on=(ValueError,))
+
+    def dead_letter(self, entry: Entry, record: SimRecord) -> None:
+        """The dead letter topic takes a record."""
+        topic, number = entry.partition.place
+        offset = self._dead_ends.get(number, 0)
+        self._dead_ends[number] = offset + 1
+        self.tell(
+            h.DeadLogged(
+                self.now,
+                place=(DEAD, number),
+                offset=offset,
+                call=record.call,
+                key=record.key(),
+                value_digest=str(record.value()),
+                headers=(("kj-reason", b"simulated"),),
+                source=(topic, number, entry.offset),
+            )
+        )
+
+    def _enqueue(self, name: str) -> None:
+        plan, rng = self.plan, self.rng
+        what = script(plan, rng)
+        key = None if rng.random() < plan.unkeyed else b"key-%d" % rng.randrange(plan.keys)
+        number = rng.randrange(plan.partitions) if key is None else key[-1] % plan.partitions
+        log = self.logs[TOPIC, number]
+        if rng.random() < plan.log_gap:
+            log.skip()
+        call = None if "undecodable" in what.endings else name
+        record = log.append(key, self.now, call, what)
+        policy = plan.lax if what.relaxed else plan.strict
+        self.rules[name] = Rules(policy.retries, policy.order)
+        if call is not None:
+            self.tell(
+                h.Enqueued(
+                    self.now,
+                    call=call,
+                    place=log.place,
+                    offset=record.offset(),
+                    key=key,
+                    due=self.now + _DUE_AFTER if what.endings[0] == "early" else None,
+                )
+            )
+
+    # --- workers and faults --------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        name = f"w{next(self._lives)}"
+        worker = Incarnation(self, name, self.group.join(name))
+        self.workers.append(worker)
+        self.after(self.rng.uniform(0.0, 0.1), worker.step)
+
+    def evict_later(self, worker: Incarnation) -> None:
+        """The group gives up on a worker that it does not hear from for the session's length."""
+        member, silence = worker.member, worker.silences
+
+        def look() -> None:
+            if worker.member is member and worker.silences == silence and not worker.heard:
+                member.evicted = True
+                self.group.leave(member)
+
+        self.after(self.plan.session, look)
+
+    def _faults(self) -> None:
+        if self.calm:
+            return
+        plan, rng = self.plan, self.rng
+
+        def strikes(rate: float) -> bool:
+            return rng.random() < rate * _FAULTS_EVERY
+
+        for worker in [worker for worker in self.workers if worker.alive]:
+            if strikes(plan.crash):
+                worker.crash()
+                self.evict_later(worker)
+                self.after(rng.uniform(0.1, 2.0), self._begin)
+            elif worker.frozen or worker.isolated or worker.stopping:
+                continue
+            elif strikes(plan.freeze):
+                worker.freeze()
+                self.evict_later(worker)
+                self.after(plan.session * rng.uniform(0.2, 2.5), worker.thaw)
+            elif strikes(plan.isolate):
+                self._isolate(worker, plan.session * rng.uniform(0.2, 2.5))
+            elif strikes(plan.expel):
+                self._expel(worker)
+            elif strikes(plan.leave):
+                worker.stop(_GRACE)
+                self.after(rng.uniform(0.1, 1.0), self._begin)
+        if strikes(plan.join) and sum(worker.alive for worker in self.workers) < plan.workers + 2:
+            self._begin()
+        if strikes(plan.wander):
+            self.group.move(rng.choice(self.group.places))
+        if strikes(plan.retention):
+            self._delete_some()
+        self.after(_FAULTS_EVERY, self._faults)
+
+    def _expel(self, worker: Incarnation) -> None:
+        """The group gives up on a worker that is well: it did not poll in time, or a broker forgot it."""
+        worker.member.evicted = True
+        self.group.leave(worker.member)
+
+    def _isolate(self, worker: Incarnation, length: float) -> None:
+        worker.isolated = True
+        self.tell(h.FaultBegan(self.now, worker.name, what="isolated"))
+        self.evict_later(worker)
+        self.after(length, lambda: self._heal(worker))
+
+    def _heal(self, worker: Incarnation) -> None:
+        if worker.isolated and worker.alive:
+            worker.isolated = False
+            worker.silences += 1
+            self.tell(h.FaultEnded(self.now, worker.name, what="isolated"))
+
+    def _delete_some(self) -> None:
+        log = self.rng.choice(list(self.logs.values()))
+        # A group that never committed anything cannot know what it has missed.
+        if log.end > log.low and log.place in self.group.offsets:
+            first, after = log.low, self.rng.randint(log.low + 1, log.end)
+            log.delete_to(after)
+            self.tell(h.GapInjected(self.now, place=log.place, first=first, after=after))
+
+    def _calm_down(self) -> None:
+        """End all faults; whatever is left must finish now."""
+        self.calm = True
+        if self._commits_fail():
+            self.tell(h.FaultEnded(self.now, what="commits fail"))
+        for worker in self.workers:
+            worker.thaw()
+            self._heal(worker)
+        if not any(worker.alive and not worker.stopping for worker in self.workers):
+            self._begin()
+
+    def _commits_fail(self) -> bool:
+        plan = self.plan
+        return bool(plan.commit_lost or plan.answer_lost or plan.last_commit_lost)
+
+    # --- running -----------------------------------------------------------------------------------
+
+    def run(self) -> list[Violation]:
+        """Play the world and judge its history."""
+        plan, rng = self.plan, self.rng
+        for number in range(plan.calls):
+            at = 0.0 if rng.random() < 0.5 else rng.uniform(0.0, plan.faults_until)
+            self.after(at, lambda name=f"c{number}": self._enqueue(name))  # type: ignore[misc]
+        for _ in range(plan.workers):
+            self.after(rng.uniform(0.0, 1.0), self._begin)
+        if self._commits_fail():
+            self.tell(h.FaultBegan(0.0, what="commits fail"))
+        self.after(_FAULTS_EVERY, self._faults)
+        self.after(plan.faults_until, self._calm_down)
+        deadline = plan.faults_until + _LIVENESS
+        looked = 0.0
+        while self._agenda and self.now < deadline:
+            self.now, _, action = heapq.heappop(self._agenda)
+            action()
+            if self.calm and self.now - looked > 1.0:
+                looked = self.now
+                if self._drained():
+                    break
+        self._dump()
+        return check(self.history, config=self._config())
+
+    def _drained(self) -> bool:
+        return all(
+            self.group.offsets.get(place, (0, ""))[0] >= log.end for place, log in self.logs.items()
+        ) and not any(worker.alive and worker.scheduler.held for worker in self.workers)
+
+    def _dump(self) -> None:
+        for place, log in self.logs.items():
+            for record in log.records:
+                self.tell(
+                    h.Logged(
+                        self.now,
+                        place=place,
+                        offset=record.offset(),
+                        call=record.call,
+                        key=record.key(),
+                        value_digest=str(record.value()),
+                    )
+                )
+            if place in self.group.offsets:
+                self.tell(h.FinalCommit(self.now, place=place, offset=self.group.offsets[place][0]))
+
+    def _config(self) -> Config:
+        plan = self.plan
+        stall = 1.6 if plan.stall else 0.1
+        return Config(
+            graceful_only=plan.graceful and not plan.slow,
+            rules=self.rules,
+            slots=plan.slots,
+            max_records=2 * plan.bounds.records + _FETCH * plan.partitions,
+            session_timeout=plan.session,
+            commit_window=plan.rhythm.patience + plan.rhythm.idle + 2 * stall,
+            report_lag=stall,
+            revoke_budget=plan.revoke_grace,
+            forgetful=plan.metadata < 4000,
+            exit_slack=1.0 + 2 * stall,
+            dead_headers=frozenset(),
+        )
