@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import random
 import sys
-import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from .config import Settings, load
 from .core.duration import Duration, seconds
-from .core.identity import uuid7
 from .core.policy import Backoff, Order, Policy
 from .core.topics import Names, check_queue
 from .errors import DeclarationError, UnknownJob
 from .handle import Handle
+from .ids import Ids, IdSource
 from .job import Call, Job, Key
 from .sender import KafkaSender, Transport
 
@@ -43,11 +40,11 @@ class App:
         self._arguments = settings
         self._settings: Settings | None = None
         self._jobs: dict[str, Job[Any, Any]] = {}
-        self._random = random.Random()  # noqa: S311 - ids are not secrets
+        #: What makes the calls' ids; tests put another one here.
+        self.ids: IdSource = Ids()
         #: What sends the calls; tests put another one here.
         self.sender: Transport = KafkaSender(lambda: self.settings)
         self.middleware: list[Middleware] = []
-        os.register_at_fork(after_in_child=self._after_fork)
 
     # --- configuration -----------------------------------------------------------------------------
 
@@ -219,8 +216,7 @@ class App:
 
     def new_id(self) -> tuple[str, int]:
         """A new id for a call, and the time (ms since the epoch)."""
-        now_ms = time.time_ns() // 1_000_000
-        return uuid7(now_ms, self._random.getrandbits(74)), now_ms
+        return self.ids.new_id()
 
     def check_queue(self, queue: str) -> str:
         """Return the queue's name if its topics' names are allowed.
@@ -257,9 +253,6 @@ class App:
     def close(self) -> None:
         """Send what waits and close the producer; the next call opens a new one."""
         self.sender.close()
-
-    def _after_fork(self) -> None:
-        self._random.seed()  # or parent and child would make the same ids
 
 
 def _module_name(function: Callable[..., Any]) -> str:

@@ -67,12 +67,12 @@ class KafkaSender:
         """Send one call; see ``Enqueue.delay``."""
         batch = self._batch.get()
         if batch is not None:
-            self._check_size(call)
+            check_size(call, self._settings().max_size)
             batch.calls.append(call)
             return call.handle
         if call.ack == "none":
             return self._send_and_forget(call)
-        self._check_size(call)
+        check_size(call, self._settings().max_size)
         handle = call.handle
         delivery = self.producer.send(
             self._topic(handle.queue), call.value, call.key, call.headers, handle.id, self._timeout
@@ -83,7 +83,7 @@ class KafkaSender:
         """Send one call without blocking the event loop; see ``Enqueue.adelay``."""
         if self._batch.get() is not None or call.ack == "none":
             return self.send(call)
-        self._check_size(call)
+        check_size(call, self._settings().max_size)
         handle = call.handle
         delivery = await self.producer.asend(
             self._topic(handle.queue), call.value, call.key, call.headers, handle.id, self._timeout
@@ -107,7 +107,7 @@ class KafkaSender:
             sent.append((handle, delivery))
             countdown.add()
             try:
-                self._check_size(call)
+                check_size(call, self._settings().max_size)
                 producer.post(delivery, call.value, call.key, call.headers, timeout)
             except EnqueueError as error:
                 delivery.error = error
@@ -147,7 +147,7 @@ class KafkaSender:
             )
             emit(EnqueueFailed(handle.id, handle.job, handle.queue, delivery.error))
 
-        self._check_size(call)
+        check_size(call, self._settings().max_size)
         delivery = Delivery(self._topic(handle.queue), handle.id, done)
         self.producer.post(delivery, call.value, call.key, call.headers, self._timeout)
         return handle
@@ -193,19 +193,6 @@ class KafkaSender:
     def _topic(self, queue: str) -> str:
         return Names(self._settings().prefix).queue(queue)
 
-    def _check_size(self, call: Call) -> None:
-        largest = self._settings().max_size
-        if len(call.value) > largest:
-            handle = call.handle
-            raise CallTooLarge(
-                f"{handle.job}.delay(): the call has {len(call.value):,} bytes and max_size allows "
-                f"{largest:,}. It is "
-                "not enqueued. Pass a reference to large data instead of the data, or raise max_size and "
-                "the "
-                f"topic's max.message.bytes.",
-                call_id=handle.id,
-            )
-
     def close(self) -> None:
         """Send what waits, and stop; the next call opens a new producer."""
         producer, self._producer = self._producer, None
@@ -225,3 +212,19 @@ def _placed(handle: Handle, delivery: Delivery) -> Handle:
     handle.partition = delivery.partition
     handle.offset = delivery.offset
     return handle
+
+
+def check_size(call: Call, largest: int) -> None:
+    """Refuse a call that is larger than allowed, before anything is sent.
+
+    Raises:
+        CallTooLarge: it is.
+    """
+    if len(call.value) > largest:
+        handle = call.handle
+        raise CallTooLarge(
+            f"{handle.job}.delay(): the call has {len(call.value):,} bytes and max_size allows {largest:,}. "
+            f"It is not enqueued. Pass a reference to large data instead of the data, or raise max_size and "
+            f"the topic's max.message.bytes.",
+            call_id=handle.id,
+        )

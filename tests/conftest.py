@@ -30,6 +30,11 @@ _DESK = pytest.StashKey[Desk]()
 _BROKER_FIXTURES = {"kafka", "private_kafka"}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How hard to look."""
+    parser.addoption("--worlds", type=int, default=3000, help="simulated worlds to play (default: 3000)")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and have a broker ready to be asked for: our own, or the main process's."""
     config.addinivalue_line(

@@ -213,9 +213,11 @@ class DeadLetters:
                 except Fenced as error:
                     raise self._overtaken(state, done) from error
                 except BrokerError as error:
+                    again = (
+                        "the last batch may come twice" if self.embedded else f"no letter is {state} twice"
+                    )
                     raise BrokerError(
-                        f"{error} Before that, {done:,} letters were {state}. Begin again to go on; no "
-                        f"letter is {state} twice."
+                        f"{error} Before that, {done:,} letters were {state}. Begin again to go on; {again}."
                     ) from None
                 done += len(batch)
                 if progress is not None:

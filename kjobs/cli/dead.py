@@ -16,7 +16,7 @@ import click
 
 from ..admin.dead import DeadLetters, Survey
 from ..admin.deadletter import DeadLetter
-from ..admin.filters import Filter
+from ..admin.filters import ALL, Filter
 from ..app import default_app
 from ..core.duration import seconds
 from ..core.outcome import Reason
@@ -139,7 +139,7 @@ def list_(
     if limit is not None and count > limit:
         click.echo(f"the {limit:,} newest of {count:,}", err=True)
     elif not count:
-        click.echo(f"no dead letters of {queue}{' match' if matching != Filter() else ''}", err=True)
+        click.echo(_none(queue, matching), err=True)
 
 
 def _newest(letters: Iterable[DeadLetter], limit: int) -> list[DeadLetter]:
@@ -239,7 +239,7 @@ def _settle(
     survey = letters.survey(matching)
     done = 0
     if not survey.letters:
-        click.echo(f"no dead letters of {letters.queue} match: nothing to {do}", err=True)
+        click.echo(f"{_none(letters.queue, matching)}: nothing to {do}", err=True)
     else:
         _tell(survey, letters.queue)
         if letters.embedded and do == "replay":
@@ -325,6 +325,10 @@ def _open(queue: str, module: str | None) -> DeadLetters:
         if isinstance(error, KjobsError):
             raise
         raise click.UsageError(str(error)) from None
+
+
+def _none(queue: str, matching: Filter) -> str:
+    return f"no dead letters of {queue}{' match' if matching != ALL else ''}"
 
 
 def _spoken(count: int) -> str:

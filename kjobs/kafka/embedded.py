@@ -264,7 +264,8 @@ class EmbeddedBroker:
                 return {}
             case other:
                 raise EmbeddedBrokerError(
-                    f"the embedded broker knows no request {other!r}; kjobs is of two versions."
+                    f"the embedded broker knows no request {other!r}: the kjobs that asks is of another "
+                    f"version than the one that runs it. Start it again."
                 )
 
     def _gone(self, sender: int) -> None:
@@ -306,9 +307,9 @@ class EmbeddedBroker:
 def create_topics(bootstrap: str, topics: Mapping[str, int]) -> list[str]:
     """Create topics, by name and number of partitions, in an embedded broker that runs in any process.
 
-    It is needed because the broker does not know Kafka's request for it. What it does know makes it easy to
-    create topics by mistake, with four partitions: any client that asks for the metadata of one topic does
-    so, unless its ``allow.auto.create.topics`` is false, or if it is an AdminClient. Ask for all topics.
+    It is needed because the broker does not know Kafka's request for it. Beware of the other way, which
+    makes topics of four partitions: a client that asks for the metadata of one topic creates it, unless its
+    ``allow.auto.create.topics`` is false, which is the default of consumers only. Ask for all topics.
 
     Returns the names of those that were created; those that exist are left as they are.
 

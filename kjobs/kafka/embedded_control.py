@@ -96,7 +96,7 @@ class Control:
         try:
             self._socket = socket.create_connection((LOOPBACK, _port(bootstrap)), timeout=_PATIENCE)
         except OSError as error:
-            raise self._silent(error) from None
+            raise _silent(bootstrap, error) from None
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._answers = self._socket.makefile("rb")
 
@@ -111,9 +111,11 @@ class Control:
                 self._socket.sendall(json.dumps(request).encode() + b"\n")
                 line = self._answers.readline()
             except (OSError, ValueError) as error:
-                raise self._silent(error) from None
+                # A late answer would be taken for that to the next request.
+                self.close()
+                raise _silent(self._bootstrap, error) from None
         if not line:
-            raise self._silent("the connection ended")
+            raise _silent(self._bootstrap, "the connection ended")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise EmbeddedBrokerError(answer["error"])
@@ -123,9 +125,6 @@ class Control:
         """Disconnect."""
         self._answers.close()
         self._socket.close()
-
-    def _silent(self, why: object) -> EmbeddedBrokerError:
-        return _silent(self._bootstrap, why)
 
 
 def _port(bootstrap: str) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import CallTooLarge, EmbeddedBrokerError
 from .embedded_accounts import LARGEST, OVERHEAD, Report
@@ -16,8 +17,9 @@ from .embedded_control import Control
 _FIRST_WISH = 2 * 1024
 _LARGEST_WISH = 64 * 1024
 
-#: Bytes of records that are reported as one. They take room until the last of them is consumed.
-_STRETCH = 64 * 1024
+#: Bytes of acknowledged records that are reported without waiting for the next claim, which an idle process
+#: does not make. Those of a partition are reported as one, and take room until the last of them is consumed.
+_UNREPORTED = 64 * 1024
 
 #: Seconds for which a refusal stands, so that waiting senders do not ask all the time.
 _REFUSED = 0.005
@@ -31,19 +33,21 @@ class _Purse:
     balance: int = 0
     wish: int = _FIRST_WISH
     refused_until: float = 0.0
-    #: By partition: what is acknowledged and not reported.
-    sent: dict[int, list[Report]] = field(default_factory=dict)
+    #: By partition: what is acknowledged and not reported; and the bytes of it all.
+    sent: dict[int, Report] = field(default_factory=dict)
+    unreported: int = 0
 
     def note(self, partition: int, offset: int, size: int) -> None:
-        stretches = self.sent.setdefault(partition, [])
-        if stretches and stretches[-1].size + size <= _STRETCH:
-            last = stretches.pop()
-            offset, size = max(offset, last.last), size + last.size
-        stretches.append(Report(partition, offset, size))
+        self.unreported += size
+        before = self.sent.get(partition)
+        if before is not None:
+            offset, size = max(offset, before.last), size + before.size
+        self.sent[partition] = Report(partition, offset, size)
 
     def take_reports(self) -> list[Report]:
-        reports = [report for stretches in self.sent.values() for report in stretches]
+        reports = list(self.sent.values())
         self.sent.clear()
+        self.unreported = 0
         return reports
 
 
@@ -53,8 +57,8 @@ class EmbeddedGuard:
     The mock cluster keeps 5 MiB of a partition and silently drops what is older. With every producer of a
     topic behind a guard, unconsumed records of a partition stay within 4 MiB, and none is dropped: not with
     any number of processes, any mix of sizes, or any number of records under way. For that the process of
-    the broker keeps account of claims (:mod:`.embedded_accounts`); this class holds a process's claims, and
-    asks for more once per 64 KiB.
+    the broker keeps account of claims (:mod:`.embedded_accounts`); this class holds a process's claims, asks
+    for more once per 64 KiB, and reports as often what became of them.
 
     The bound holds for producers whose ``batch.size`` is at most librdkafka's default of 1 MB. Records that
     are produced without a guard are not counted. A retry of the client after a broken connection, which the
@@ -111,25 +115,27 @@ class EmbeddedGuard:
         """
         taken = size + OVERHEAD
         with self._lock:
-            purse = self._purses[topic]
+            purse = self._purses.get(topic)
+            if purse is None or not purse.groups:
+                return
             if partition < 0:
                 purse.balance += taken
-            elif purse.groups:
+            else:
                 purse.note(partition, offset, taken)
+            if purse.unreported > _UNREPORTED or purse.balance > 2 * _LARGEST_WISH:
+                # If the broker is gone, the next to be admitted is told.
+                with contextlib.suppress(EmbeddedBrokerError):
+                    self._report(topic, purse, keep=_LARGEST_WISH)
 
     def close(self) -> None:
         """Report what was sent, give back what was not, and disconnect."""
         with self._lock:
-            control, self._control = self._control, None
-            if control is None:
-                return
             # A broker that is gone needs no report.
             with contextlib.suppress(EmbeddedBrokerError):
-                for topic, purse in self._purses.items():
-                    reports = purse.take_reports()
-                    control.ask({"do": "report", "topic": topic, "sent": reports, "returned": purse.balance})
-            control.close()
-            self._purses.clear()
+                for topic, purse in list(self._purses.items()):
+                    if purse.groups and self._control is not None:
+                        self._report(topic, purse, keep=0)
+            self._forget()
 
     def _claim(self, topic: str, purse: _Purse, needed: int) -> None:
         if needed > LARGEST:
@@ -142,9 +148,7 @@ class EmbeddedGuard:
         now = time.monotonic()
         if now < purse.refused_until:
             return
-        if self._control is None:
-            self._control = Control(self._bootstrap)
-        answer = self._control.ask(
+        answer = self._ask(
             {
                 "do": "claim",
                 "topic": topic,
@@ -160,3 +164,24 @@ class EmbeddedGuard:
             purse.wish = min(2 * purse.wish, _LARGEST_WISH)
         else:
             purse.refused_until = now + _REFUSED
+
+    def _report(self, topic: str, purse: _Purse, keep: int) -> None:
+        surplus = max(0, purse.balance - keep)
+        purse.balance -= surplus
+        self._ask({"do": "report", "topic": topic, "sent": purse.take_reports(), "returned": surplus})
+
+    def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            if self._control is None:
+                self._control = Control(self._bootstrap)
+            return self._control.ask(request)
+        except EmbeddedBrokerError:
+            # Another broker may be there the next time, which granted nothing yet.
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        self._control = None
+        self._purses.clear()

@@ -131,7 +131,8 @@ class Transactions:
     def write(self, records: Sequence[Write]) -> None:
         """Write these records: when this returns, all of them count.
 
-        Those of one topic are acknowledged before the first of the next is sent.
+        Those of one topic are acknowledged before the first of the next is sent. After a failure this
+        object is of no more use: the client may throw away what is written next.
 
         Raises:
             Fenced: none counts, nor will any later one: somebody else has the transactional id now.

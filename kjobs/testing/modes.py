@@ -11,7 +11,7 @@ from .clock import FrozenClock
 from .log import Log
 from .misuse import Misuse
 from .queue import Queue
-from .sender import Ids, InlineSender, MemorySender
+from .sender import FrozenIds, InlineSender, MemorySender
 from .stepper import Stepper
 
 
@@ -68,7 +68,7 @@ def manual(app: App | None = None) -> Iterator[Queue]:
 def _in_place_of_kafka(
     app: App, mode: str, make_sender: Callable[[Settings, Log, Stepper], MemorySender]
 ) -> Iterator[Queue]:
-    previous = app.sender
+    previous, ids = app.sender, app.ids
     if isinstance(previous, MemorySender):
         raise Misuse(
             f"testing.{mode}(): the calls of this app go to a testing.{previous.mode}() already, by a with "
@@ -80,11 +80,9 @@ def _in_place_of_kafka(
     stepper = Stepper(app, log, clock)
     queue = Queue(app, log, stepper, clock)
     app.sender = make_sender(settings, log, stepper)
-    # The app reads the wall clock; calls have to be enqueued at the time of the test's.
-    app.new_id = Ids(clock).new_id  # type: ignore[method-assign]
+    app.ids = FrozenIds(clock)
     try:
         yield queue
     finally:
-        app.sender = previous
-        vars(app).pop("new_id", None)
+        app.sender, app.ids = previous, ids
         queue.close()

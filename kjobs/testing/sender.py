@@ -11,7 +11,7 @@ from ..core.identity import uuid7
 from ..errors import BatchError, CallTooLarge, EnqueueError
 from ..handle import Handle
 from ..job import Call
-from ..sender import Batch
+from ..sender import Batch, check_size
 from .clock import FrozenClock
 from .log import Log
 from .stepper import Stepper
@@ -20,7 +20,7 @@ from .stepper import Stepper
 _RANDOM_BITS = 50
 
 
-class Ids:
+class FrozenIds:
     """Makes ids of calls by the test's clock, in the order of enqueueing also where it stands still."""
 
     def __init__(self, clock: FrozenClock) -> None:
@@ -100,12 +100,7 @@ class MemorySender:
 
     def _collected(self, call: Call) -> bool:
         """Whether the call went into a batch that is open."""
-        if len(call.value) > self._largest:
-            raise CallTooLarge(
-                f"{call.handle.job}.delay(): the call has {len(call.value):,} bytes and max_size allows "
-                f"{self._largest:,}. It is not enqueued. Pass a reference to large data instead of the data.",
-                call_id=call.handle.id,
-            )
+        check_size(call, self._largest)
         batch = self._batch.get()
         if batch is None:
             return False

@@ -92,6 +92,8 @@ class Loop:
         self._report = report
         self._clock = clock
         self._revoke_grace = revoke_grace
+        #: When the worker must have ended, once it was told to (monotonic seconds).
+        self.stop_by = float("inf")
         self._consumer: Consumer
         self._polled_at = 0.0
         self._sent_at = 0.0
@@ -221,7 +223,7 @@ class Loop:
         """Let partitions go: wait for what runs of them, commit, forget. Called while polling."""
         self._handle([Revoking(places)])
         until = time.monotonic() + self._revoke_grace
-        while self.scheduler.busy(places) and time.monotonic() < until:
+        while self.scheduler.busy(places) and time.monotonic() < min(until, self.stop_by):
             self._executor.wait(10 * _BRISK)
             self._handle(self._from_slots())
             self._executor.tend()

@@ -71,7 +71,7 @@ class Worker:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._topics = {app.names.queue(app.check_queue(queue)): queue for queue in orders.queues}
         self._signals = 0
-        self._stop_at: float | None = None
+        self._told_to_stop = False
         self._looked_at = 0.0
         self._ready = False
         self._begun = time.monotonic()
@@ -159,13 +159,12 @@ class Worker:
     def _work(self) -> int:
         previous = self._catch_signals()
         try:
-            while self._stop_at is None:
+            while not (self._told_to_stop or self._finished()):
                 self._loop.step()
                 if not self._ready:
                     self._announce()
-                if self._signals or self._finished():
-                    self._begin_to_stop()
-            while self._loop.busy() and time.monotonic() < self._stop_at:
+            self._begin_to_stop()
+            while self._loop.busy() and time.monotonic() < self._loop.stop_by:
                 self._loop.step()
             return self._leave()
         except BrokerError as error:
@@ -188,8 +187,8 @@ class Worker:
         return self._cluster.drained(self._settings.group, list(self._topics))
 
     def _begin_to_stop(self) -> None:
+        self.stop()
         grace = self._settings.grace
-        self._stop_at = time.monotonic() + grace
         self._loop.stop()
         running = sum(partition.out for partition in self._scheduler.partitions.values())
         if running:
@@ -228,14 +227,18 @@ class Worker:
         return {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signals += 1
-        if self._signals > 1:
+        if self._signals:
             os.write(2, b"kjobs: second signal, ending now; running calls will run again elsewhere\n")
             os._exit(2)
+        self._signals += 1
+        self.stop()
 
     def stop(self) -> None:
         """Stop as by SIGTERM; from any thread."""
-        self._signals += 1
+        if not self._told_to_stop:
+            # The grace period begins now, also if the owner is busy giving partitions back.
+            self._loop.stop_by = time.monotonic() + self._settings.grace
+            self._told_to_stop = True
 
     # --- telling -------------------------------------------------------------------------------------
 

@@ -169,6 +169,19 @@ def a_key_steps_back_for_no_reason(s: Script, wrong: bool) -> None:
     s.stop("w2.1", 0)
 
 
+@bad("I4", usual=Rules(order="relaxed"))
+def a_relaxed_key_steps_back_for_no_reason(s: Script, wrong: bool) -> None:
+    s.enqueue("a1", "a2", key=b"a")
+    s.assign("w1.1")
+    s.run("w1.1", "a1")
+    s.run("w1.1", "a2")
+    s.kill("w1.1")
+    s.assign("w2.1")
+    for call in ("a2", "a1") if wrong else ("a1", "a2"):
+        s.run("w2.1", call)
+    s.stop("w2.1", 0)
+
+
 @bad("I4")
 def a_replay_begins_below_the_commit(s: Script, wrong: bool) -> None:
     s.enqueue("a1", "a2", key=b"a")

@@ -35,6 +35,17 @@ def relaxed_calls_overtake(s: Script) -> None:
     s.stop("w2.1", 0)
 
 
+@good(rules={"a1": Rules(order="relaxed")})
+def a_relaxed_call_comes_back_beside_one_that_passed_it(s: Script) -> None:
+    s.enqueue("a1", "a2", key=b"a")
+    s.assign("w1.1")
+    s.run("w1.1", "a1", "failed", retry_in=0.0)
+    passing = s.start("w1.1", "a2")
+    s.run("w1.1", "a1", attempt=2)
+    s.end(passing)
+    s.stop("w1.1", 0)
+
+
 @good()
 def a_dead_letter_is_replayed(s: Script) -> None:
     s.enqueue("a1", "a2", key=b"a")

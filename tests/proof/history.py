@@ -153,12 +153,16 @@ class Effect(Event, frozen=True, kw_only=True):
 
 
 class Buried(Event, frozen=True, kw_only=True):
-    """The dead letter topic acknowledged a record; ``call`` is None if it could not be decoded."""
+    """The dead letter topic acknowledged a record; ``call`` is None if it could not be decoded.
+
+    ``epoch`` is that of the assignment in which it was given up on; the latest one's if not told.
+    """
 
     call: str | None
     place: Place
     offset: int
     reason: str = ""
+    epoch: int | None = None
 
 
 class Replayed(Event, frozen=True, kw_only=True):

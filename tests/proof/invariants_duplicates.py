@@ -64,6 +64,8 @@ def _excused(former: Attempt, latter: Attempt, story: Story, config: Config) -> 
         former.record, story.t(former.ended), heir, forgetful=config.forgetful
     ):
         return False
+    if config.forgetful:
+        return True  # what finished above the watermark may be forgotten with any owner
     process = story.processes[former.inc]
     since = done + config.commit_window
     if process.crashed and story.t(process.gone) <= since:

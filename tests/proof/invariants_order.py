@@ -46,8 +46,8 @@ def _by_starts(lane: list[Record], story: Story, config: Config, findings: Findi
 
 def _released(record: Record, config: Config) -> int:
     """From when on the next call of its key may start."""
-    if record.excused and record.settled == NEVER:
-        return -1
+    if record.excused:
+        return -1  # retention took it: whoever owns the partition now cannot know that it still runs
     if config.relaxed(record.call):
         return min([record.settled, *(attempt.ended for attempt in record.attempts)])
     return record.settled
@@ -77,7 +77,7 @@ def _by_effects(
                 story.at(effect),
             )
         mark = min(effect, record.given_up)
-        if mark != NEVER and mark > latest and not config.relaxed(record.call):
+        if mark != NEVER and mark > latest and not record.excused and not config.relaxed(record.call):
             latest, blocker = mark, record
 
 

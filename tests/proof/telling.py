@@ -337,7 +337,11 @@ class _Deeds:
         return waiting[0] if waiting else own[-1]
 
     def _buried(self, seq: int, event: Buried) -> None:
-        session = self._alive(seq, event).sessions.get(event.place)
+        process = self._alive(seq, event)
+        if event.epoch is None:
+            session = process.sessions.get(event.place)
+        else:
+            session = process.epochs.get((event.place, event.epoch))
         record = self._record(event)
         if not any(attempt.inc == event.inc and attempt.session is session for attempt in record.attempts):
             attempt = self._attempt(seq, event, session)

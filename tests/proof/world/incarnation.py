@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from kjobs.core.checkpoint import decode
 from kjobs.core.commands import (
     BuryEntry,
     Command,
@@ -76,6 +77,7 @@ class Incarnation:
         self._returned: list[Entry] = []
         self._answers: list[Event] = []
         self._lease = float("-inf")
+        self._in_transit: deque[Callable[[], None]] = deque()
         self._revoking: tuple[list[Place], float] | None = None
         self._told: dict[Entry, int] = {}
 
@@ -166,14 +168,24 @@ class Incarnation:
             epoch = (found.checkpoint.epoch if found.checkpoint else 0) + 1
             world.tell(h.AssignedTo(world.now, self.name, place=place, epoch=epoch, offset=found.offset))
             self._handle([Assigned(place, found.offset, found.checkpoint)])
+            if found.checkpoint is not None and found.checkpoint.trials:
+                world.rare["a failure was restored from a checkpoint"] += 1
+            if found.checkpoint is not None and found.checkpoint.high > found.offset:
+                world.rare["finished calls were skipped after a restart"] += 1
+            if self.scheduler.partitions[place].locks:
+                world.rare["a key was locked by a call of an earlier assignment"] += 1
 
     def _lose(self) -> None:
         world = self.world
         places = list(self._positions)
         self._positions.clear()
+        if self.scheduler.busy(places):
+            world.rare["a partition was lost while calls of it ran"] += 1
         for place in places:
             world.tell(h.LostBy(world.now, self.name, place=place))
         self._handle([Lost(places)])
+        self._deliver_all()
+        world.group.leave(self.member)
         self.member = world.group.join(self.name)
 
     def _begin_revoking(self, places: list[Place]) -> None:
@@ -188,9 +200,13 @@ class Incarnation:
             self._revoking = None
             self._lose()
             return
+        if self.stopping:
+            until = min(until, self.stop_by)
         if self.isolated or (self.scheduler.busy(places) and world.now < until):
             return
         self._revoking = None
+        if self.scheduler.busy(places):
+            world.rare["a partition was given up while calls of it ran"] += 1
         leased = self.scheduler.leased(world.now)
         for command in self.scheduler.handle([Revoked(places)], world.now):
             if not isinstance(command, Commit):
@@ -200,10 +216,12 @@ class Incarnation:
         for place in places:
             self._positions.pop(place, None)
             world.tell(h.RevokedFrom(world.now, self.name, place=place))
+        self._deliver_all()
         world.group.give_back(self.member, places)
 
     def _commit_last(self, command: Commit) -> None:
         world = self.world
+        self._deliver_all()
         for place, offset, metadata in command.offsets:
             lost = world.rng.random() < world.rate(world.plan.last_commit_lost)
             if lost or world.group.commit(self.member, place, offset, metadata):
@@ -245,6 +263,7 @@ class Incarnation:
                 for place, offset, metadata in offsets:
                     self._commit(place, offset, metadata)
             case Pause(places=places):
+                world.rare["a partition was paused"] += 1
                 self._paused.update(places)
             case Resume(places=places):
                 for place, offset in places:
@@ -263,6 +282,9 @@ class Incarnation:
 
     def _commit(self, place: Place, offset: int, metadata: str) -> None:
         world, member, sent = self.world, self.member, self.world.now
+        told = decode(offset, metadata)
+        if told is None or told.high < self.scheduler.partitions[place].high:
+            world.rare["a commit did not fit into its metadata"] += 1
         if self.isolated or world.rng.random() < world.rate(world.plan.commit_lost):
             return
 
@@ -275,6 +297,8 @@ class Incarnation:
         def answer(error: str | None) -> None:
             if self.isolated:
                 return
+            if place not in self._positions:
+                world.rare["a commit was answered after its partition was gone"] += 1
             fenced = error == "UNKNOWN_MEMBER_ID"
             self._answers.append(Committed(place, offset, error, fenced))
             if error is None:
@@ -282,7 +306,18 @@ class Incarnation:
             else:
                 world.tell(h.CommitFailed(world.now, self.name, place=place, offset=offset))
 
-        world.after(world.rng.uniform(0.001, 0.05), arrive)
+        self._in_transit.append(arrive)
+        world.after(world.rng.uniform(0.001, 0.05), self._deliver)
+
+    def _deliver(self) -> None:
+        """The oldest request under way arrives: those of one connection do so in order."""
+        if self._in_transit:
+            self._in_transit.popleft()()
+
+    def _deliver_all(self) -> None:
+        """What is asked of the group now arrives after everything that was sent before."""
+        while self._in_transit:
+            self._deliver()
 
     def _bury(self, entry: Entry) -> None:
         world = self.world
@@ -307,8 +342,11 @@ class Incarnation:
                         place=entry.partition.place,
                         offset=entry.offset,
                         reason=reason,
+                        epoch=entry.partition.epoch,
                     )
                 )
+            if not stored:
+                world.rare["a dead letter was refused"] += 1
             self._answers.append(Buried(entry) if stored else NotBuried(entry))
 
         world.after(world.rng.uniform(0.001, 0.1), arrive)
@@ -326,6 +364,7 @@ class Incarnation:
             return
         entry = self._ready.popleft()
         if not self._may_run(entry):
+            self.world.rare["a call was refused its start"] += 1
             self._returned.append(entry)
             self.world.after(0.0, self._take)
             return
@@ -393,6 +432,7 @@ class Incarnation:
         following = entry.next if entry.more else None
         self._done.append(entry)
         if following is not None:
+            self.world.rare["a chain of calls of one key ran in one slot"] += 1
             self._run(following, turn)
             return
         self._running -= 1
@@ -454,4 +494,5 @@ class Incarnation:
         if self.isolated:
             world.evict_later(self)
         else:
+            self._deliver_all()
             world.group.leave(self.member)

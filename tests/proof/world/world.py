@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -34,6 +35,23 @@ _FETCH = 12
 
 TOPIC, DEAD = "jobs", "jobs.dead"
 
+#: What must happen now and then, or else the worlds prove less than they seem to.
+RARE = frozenset(
+    {
+        "a call was refused its start",
+        "a chain of calls of one key ran in one slot",
+        "a commit did not fit into its metadata",
+        "a commit was answered after its partition was gone",
+        "a dead letter was refused",
+        "a failure was restored from a checkpoint",
+        "a key was locked by a call of an earlier assignment",
+        "a partition was given up while calls of it ran",
+        "a partition was lost while calls of it ran",
+        "a partition was paused",
+        "finished calls were skipped after a restart",
+    }
+)
+
 
 class World:
     """One simulated run; ``run`` plays it and returns what the checker says."""
@@ -50,6 +68,8 @@ class World:
         self.group = Group(self.logs, self.rng.shuffle)
         self.workers: list[Incarnation] = []
         self.calm = False
+        #: How often what is rare happened; see :data:`RARE`.
+        self.rare: Counter[str] = Counter()
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._ticket = count()
         self._lives = count(1)
@@ -202,9 +222,8 @@ class World:
         self.after(_FAULTS_EVERY, self._faults)
 
     def _expel(self, worker: Incarnation) -> None:
-        """The group gives up on a worker that is well: it did not poll in time, or a broker forgot it."""
+        """A worker that is well loses its membership, and learns of it with its next poll."""
         worker.member.evicted = True
-        self.group.leave(worker.member)
 
     def _isolate(self, worker: Incarnation, length: float) -> None:
         worker.isolated = True
