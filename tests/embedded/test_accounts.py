@@ -74,7 +74,7 @@ class World:
     """A topic, groups that consume it, and processes that send to it, all at random."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - not for secrets
+        self.random = random.Random(seed)
         self.logs = [Log() for _ in range(self.random.randint(1, 4))]
         self.sizes = self.random.choice(
             [[100, 300], [300, 5_000, 70_000], [20_000], [300, LARGEST - OVERHEAD]]

@@ -119,7 +119,7 @@ def test_a_broker_that_ends_is_told_to_those_connected() -> None:
     broker = EmbeddedBroker().start()
     control = Control(broker.bootstrap)
     broker.stop()
-    with pytest.raises(EmbeddedBrokerError, match="does not answer.*Start it again"):
+    with pytest.raises(EmbeddedBrokerError, match=r"does not answer.*Start it again"):
         control.ask({"do": "create", "topic": "t", "partitions": 1})
     control.close()
 
@@ -134,7 +134,7 @@ def test_a_mock_cluster_of_somebody_else_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("kjobs.kafka.embedded_control._PATIENCE", 1.0)
     theirs = Producer({"test.mock.num.brokers": 1, "log_level": 0})
     (node,) = theirs.list_topics(timeout=PATIENCE).brokers.values()
-    with pytest.raises(EmbeddedBrokerError, match="does not answer|kjobs did not start"):
+    with pytest.raises(EmbeddedBrokerError, match=r"does not answer|kjobs did not start"):
         Control(f"{node.host}:{node.port}")
 
 

@@ -23,7 +23,7 @@ from tests.embedded.sender import GROUP, GuardedSender
 KEPT = 5 * 1024 * 1024
 
 #: Random, so that nothing could compress it.
-VALUE = random.Random(1).randbytes(1000)  # noqa: S311 - not for secrets
+VALUE = random.Random(1).randbytes(1000)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_what_is_consumed_makes_room_for_as_much(sender: GuardedSender, worker: 
 
 def test_every_record_that_was_admitted_can_be_consumed(sender: GuardedSender, worker: Consumer) -> None:
     worker.assign([TopicPartition("t", number, 0) for number in range(3)])
-    numbers = random.Random(2)  # noqa: S311 - not for secrets
+    numbers = random.Random(2)
     position = [0, 0, 0]
     seen: list[int] = []
     sent = 0
@@ -202,12 +202,34 @@ def test_a_process_that_ends_well_leaves_nothing_claimed(broker: EmbeddedBroker)
     last.close()
 
 
+def test_a_burst_of_a_process_that_is_idle_now_is_counted_where_it_is(broker: EmbeddedBroker) -> None:
+    broker.create_topic("t", 3)
+    idle = EmbeddedGuard(broker.bootstrap, lambda topic: [GROUP])
+    another = EmbeddedGuard(broker.bootstrap, lambda topic: [GROUP])
+    assert all(idle.admit("t", 20_000) for _ in range(180))
+    # Under way, all of it might be in any partition.
+    assert not another.admit("t", 900_000)
+    for number in range(180):
+        idle.settled("t", 20_000, partition=number % 3, offset=number // 3)
+    # Now a third of it is known to be in each.
+    assert admitted_soon(lambda: another.admit("t", 900_000))
+    assert another.admit("t", 900_000)
+    another.close()
+    idle.close()
+
+
 def test_records_that_were_not_sent_after_all_take_no_room(broker: EmbeddedBroker) -> None:
     broker.create_topic("t", 1)
     guard = EmbeddedGuard(broker.bootstrap, lambda topic: [GROUP])
     for _ in range(1000):
         assert guard.admit("t", 100_000)
         guard.settled("t", 100_000, -1, -1)
+    assert all(guard.admit("t", 100_000) for _ in range(40))
+    for _ in range(40):
+        guard.settled("t", 100_000, -1, -1)
+    another = EmbeddedGuard(broker.bootstrap, lambda topic: [GROUP])
+    assert all(another.admit("t", 100_000) for _ in range(40))
+    another.close()
     guard.close()
 
 
@@ -248,8 +270,22 @@ def test_a_broker_that_is_gone_is_told() -> None:
         broker.create_topic("t", 1)
         guard = EmbeddedGuard(broker.bootstrap, lambda topic: [GROUP])
         assert guard.admit("t", 1)
-    with pytest.raises(EmbeddedBrokerError, match="does not answer.*Start it again"):
+    with pytest.raises(EmbeddedBrokerError, match=r"does not answer.*Start it again"):
         guard.admit("t", 500_000)
+    guard.close()
+
+
+def test_a_broker_that_was_started_again_is_found_again(free_port: int) -> None:
+    guard = EmbeddedGuard(f"127.0.0.1:{free_port}", lambda topic: [GROUP])
+    with EmbeddedBroker(free_port) as broker:
+        broker.create_topic("t", 1)
+        assert guard.admit("t", 10)
+    with EmbeddedBroker(free_port) as broker:
+        broker.create_topic("t", 1)
+        guard.settled("t", 10, -1, -1)
+        with pytest.raises(EmbeddedBrokerError, match="does not answer"):
+            guard.admit("t", 500_000)
+        assert guard.admit("t", 500_000)
     guard.close()
 
 

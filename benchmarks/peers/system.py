@@ -1,0 +1,91 @@
+"""The other job systems: how their workers are started, and what they do not do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """A job system.
+
+    Attributes:
+        name: of its module here, ``<name>_app``.
+        title: its own name.
+        noop: the worker's arguments for the drain of no-op jobs: the fastest of those tried.
+        pause: those for jobs that wait, on 64 threads.
+        latency: those for latency.
+        environ: variables of its workers.
+        pace: no-op and waiting jobs a second, about, to choose how many are enqueued.
+        configuration: what was set, in words.
+        lacks: what it does not do that kjobs does.
+    """
+
+    name: str
+    title: str
+    noop: Sequence[str]
+    pause: Sequence[str]
+    latency: Sequence[str]
+    environ: Mapping[str, str] = field(default_factory=dict)
+    pace: tuple[float, float]
+    configuration: str
+    lacks: str
+
+
+_CELERY = ("celery", "-A", "benchmarks.peers.celery_app", "worker", "--loglevel", "warning")
+_CELERY_QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+_DRAMATIQ = ("dramatiq", "benchmarks.peers.dramatiq_app")
+_HUEY = ("huey.bin.huey_consumer", "benchmarks.peers.huey_app.huey", "--no-periodic", "--quiet")
+
+SYSTEMS = (
+    System(
+        name="celery",
+        title="Celery",
+        noop=(*_CELERY, *_CELERY_QUIET, "--pool", "solo"),
+        pause=(*_CELERY, *_CELERY_QUIET, "--pool", "threads", "--concurrency", "64"),
+        latency=(*_CELERY, *_CELERY_QUIET, "--pool", "threads", "--concurrency", "8"),
+        pace=(1_500, 1_500),
+        configuration=(
+            "acknowledged late, no results, rate limits off, prefetch multiplier 64, without gossip, "
+            "mingle and "
+            "heartbeat; no-op jobs in the solo pool, the others in threads"
+        ),
+        lacks=(
+            "no order; no dead letters; a failed task is retried only where it says so; what a killed "
+            "worker had "
+            "is run again after an hour (visibility timeout)"
+        ),
+    ),
+    System(
+        name="dramatiq",
+        title="Dramatiq",
+        noop=(*_DRAMATIQ, "--processes", "2", "--threads", "8"),
+        pause=(*_DRAMATIQ, "--processes", "2", "--threads", "32"),
+        latency=(*_DRAMATIQ, "--processes", "1", "--threads", "8"),
+        environ={"dramatiq_queue_prefetch": "1000"},
+        pace=(8_000, 5_500),
+        configuration=(
+            "default middleware, prefetch 1,000; no-op jobs in two processes with 8 threads each, waiting "
+            "jobs in "
+            "two with 32 each"
+        ),
+        lacks="no order; dead letters are kept for 7 days, in the memory of Redis",
+    ),
+    System(
+        name="huey",
+        title="Huey",
+        noop=(*_HUEY, "--workers", "1", "--worker-type", "process"),
+        pause=(*_HUEY, "--workers", "64", "--worker-type", "thread"),
+        latency=(*_HUEY, "--workers", "8", "--worker-type", "thread"),
+        pace=(5_500, 3_500),
+        configuration=(
+            "RedisHuey, no results, no periodic tasks; no-op jobs in one process, the others in threads"
+        ),
+        lacks=(
+            "a task is taken off the queue before it runs, so what a killed worker had is lost; no order "
+            "with more "
+            "than one worker; a failed task is retried only where it says so; no dead letters"
+        ),
+    ),
+)

@@ -1,0 +1,87 @@
+"""How much is measured: in earnest, or only to see that everything works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Counts and times of a run.
+
+    Attributes:
+        rounds: passes over all rows; what is told is the median over them.
+        drain: calls of a no-op drain, and records of the raw loop, which reads the same ones.
+        pause_seconds: how long a drain of pausing jobs should take; its calls are counted out from this.
+        warm_broker: how long (s) a new broker is written to before that is timed: until it has compiled
+            its code it takes five times as long for a record.
+        enqueue_seconds: how long calls are enqueued one at a time.
+        bulk: calls enqueued at once.
+        bulks: times that they are, in one process; the median is taken.
+        latencies: calls whose latency is taken, one each 10 ms.
+        warm: calls before them that are not counted.
+        waiting: calls that wait when a worker's memory is looked at.
+        keys: the different keys among them.
+        hot: those of them with the same key.
+        crash: calls of which half are done when the worker is killed.
+        crash_session: the session timeout (s) of that worker; None for the default.
+        imports: times that a package is imported.
+        peer_seconds: how long a drain of another job system should take.
+    """
+
+    rounds: int
+    drain: int
+    pause_seconds: float
+    warm_broker: float
+    enqueue_seconds: float
+    bulk: int
+    bulks: int
+    latencies: int
+    warm: int
+    waiting: int
+    keys: int
+    hot: int
+    crash: int
+    crash_session: float | None
+    imports: int
+    peer_seconds: float
+
+
+FULL = Scale(
+    rounds=3,
+    drain=500_000,
+    pause_seconds=3.0,
+    warm_broker=6.0,
+    enqueue_seconds=2.0,
+    bulk=100_000,
+    bulks=5,
+    latencies=1_000,
+    warm=50,
+    waiting=1_000_000,
+    keys=100_000,
+    hot=300_000,
+    crash=100_000,
+    crash_session=None,
+    imports=20,
+    peer_seconds=4.0,
+)
+
+#: Says whether every row works. Its numbers say nothing: they are taken while everything warms up.
+QUICK = Scale(
+    rounds=1,
+    drain=20_000,
+    pause_seconds=0.2,
+    warm_broker=0.2,
+    enqueue_seconds=0.2,
+    bulk=5_000,
+    bulks=1,
+    latencies=40,
+    warm=10,
+    waiting=30_000,
+    keys=3_000,
+    hot=9_000,
+    crash=4_000,
+    crash_session=2.0,
+    imports=3,
+    peer_seconds=0.2,
+)

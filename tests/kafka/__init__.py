@@ -1,0 +1,1 @@
+"""What kjobs does on a real broker."""

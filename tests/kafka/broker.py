@@ -1,0 +1,200 @@
+"""What a test does with a broker, and learns of it, without kjobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+)
+
+from tests.kafka.patience import PATIENCE, until
+from tests.proof.history import Headers, Place
+
+
+class Found(NamedTuple):
+    """A record of a topic."""
+
+    place: Place
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Broker:
+    """A broker as an operator sees it.
+
+    Args:
+        bootstrap: its address.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._producer: Producer | None = None
+
+    # --- topics and groups -------------------------------------------------------------------------
+
+    def create(self, topics: Mapping[str, int], config: Mapping[str, str] | None = None) -> None:
+        """Create topics of so many partitions, and wait until they can be used."""
+        new = [
+            NewTopic(name, num_partitions=count, replication_factor=1, config=dict(config or {}))
+            for name, count in topics.items()
+        ]
+        _results(self._admin.create_topics(new))
+        until(lambda: set(topics) <= self._topics().keys(), f"{', '.join(topics)} in the metadata")
+
+    def delete(self, *topics: str) -> None:
+        """Delete topics, and wait until they are gone."""
+        _results(self._admin.delete_topics(list(topics)))
+        until(lambda: not set(topics) & self._topics().keys(), f"{', '.join(topics)} gone from the metadata")
+
+    def _topics(self) -> Mapping[str, Any]:
+        known: Mapping[str, Any] = self._admin.list_topics(timeout=PATIENCE).topics
+        return {name: topic for name, topic in known.items() if topic.error is None}
+
+    def topic_id(self, topic: str) -> str:
+        """Kafka's id of a topic."""
+        (answer,) = self._admin.describe_topics(TopicCollection([topic])).values()
+        return str(answer.result().topic_id)
+
+    def set_group(self, group: str, settings: Mapping[str, object]) -> None:
+        """Set the broker's settings of a group."""
+        entries = [
+            ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)
+            for name, value in settings.items()
+        ]
+        resource = ConfigResource(ConfigResource.Type.GROUP, group, incremental_configs=entries)
+        _results(self._admin.incremental_alter_configs([resource]))
+
+    def group_settings(self, group: str) -> dict[str, str]:
+        """The broker's settings of a group."""
+        resource = ConfigResource(ConfigResource.Type.GROUP, group)
+        (answer,) = self._admin.describe_configs([resource]).values()
+        return {name: entry.value for name, entry in answer.result().items()}
+
+    # --- offsets -----------------------------------------------------------------------------------
+
+    def places(self, topic: str) -> list[Place]:
+        """The partitions of a topic."""
+        return [(topic, number) for number in sorted(self._topics()[topic].partitions)]
+
+    def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """One past the last offset of partitions."""
+        return self._offsets(places, OffsetSpec.latest())
+
+    def starts(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The first offset that partitions still have."""
+        return self._offsets(places, OffsetSpec.earliest())
+
+    def _offsets(self, places: Iterable[Place], which: OffsetSpec) -> dict[Place, int]:
+        request = {TopicPartition(*place): which for place in places}
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                found = self._admin.list_offsets(request)
+                return {(part.topic, part.partition): int(f.result().offset) for part, f in found.items()}
+            except KafkaException:  # new partitions, and a broker that has just started, need a moment
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def committed(self, group: str, places: Sequence[Place]) -> dict[Place, int]:
+        """What a group has committed; partitions without a commit are left out."""
+        request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
+        (answer,) = self._admin.list_consumer_group_offsets([request]).values()
+        found = answer.result().topic_partitions
+        return {(part.topic, part.partition): part.offset for part in found if part.offset >= 0}
+
+    def members(self, group: str) -> int:
+        """How many members a group has."""
+        (answer,) = self._admin.describe_consumer_groups([group]).values()
+        return len(answer.result().members)
+
+    def delete_records(self, place: Place, before: int) -> None:
+        """Delete the records of a partition below an offset, as retention does."""
+        _results(self._admin.delete_records([TopicPartition(*place, before)]))
+
+    # --- records -----------------------------------------------------------------------------------
+
+    def write(
+        self,
+        place: Place,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+    ) -> int:
+        """Write a record, whatever it is; returns its offset."""
+        if self._producer is None:
+            self._producer = Producer({"bootstrap.servers": self.bootstrap, "acks": "all", "linger.ms": 0})
+        offsets: list[int] = []
+
+        def delivered(error: KafkaError | None, message: Any) -> None:
+            assert error is None, error
+            offsets.append(message.offset())
+
+        self._producer.produce(place[0], value, key, place[1], on_delivery=delivered, headers=list(headers))
+        assert self._producer.flush(PATIENCE) == 0
+        return offsets[0]
+
+    def read(self, topic: str) -> list[Found]:
+        """Every committed record that a topic still has, partition by partition."""
+        places = self.places(topic)
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": "nobody",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": 10,
+            }
+        )
+        starts = self.starts(places)
+        consumer.assign([TopicPartition(*place, starts[place]) for place in places])
+        left = set(places)
+        found: list[Found] = []
+        deadline = time.monotonic() + PATIENCE
+        while left:
+            assert time.monotonic() < deadline, f"{topic} could not be read to its end"
+            for message in consumer.consume(1000, 0.05):
+                place = (message.topic(), message.partition())
+                if message.error() is None:
+                    found.append(
+                        Found(
+                            place,
+                            message.offset(),
+                            message.key(),
+                            message.value(),
+                            tuple((name, value) for name, value in message.headers() or ()),
+                        )
+                    )
+                else:
+                    assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+                    left.discard(place)
+        consumer.close()
+        return sorted(found, key=lambda record: (record.place, record.offset))
+
+
+def _results(answers: Mapping[Any, Future[Any]]) -> None:
+    for answer in answers.values():
+        answer.result(timeout=PATIENCE)

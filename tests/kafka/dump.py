@@ -1,0 +1,93 @@
+"""The topics after a run, as a plain consumer reads them: the truth that a history is judged against."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import Any
+
+from tests.kafka.broker import Broker, Found
+from tests.proof import history as h
+
+#: The fields of a call that must have a type if they are there; what else is in it is nobody's business.
+_TYPES: dict[str, type] = {"id": str, "at": int, "due": int, "expires": int, "v": int}
+
+
+def queue_dump(broker: Broker, topic: str) -> list[h.AnyEvent]:
+    """The records of a queue topic."""
+    return [
+        h.Logged(
+            time.monotonic(),
+            place=record.place,
+            offset=record.offset,
+            call=call_of(record),
+            key=record.key,
+            value_digest=digest(record.value),
+            headers=record.headers,
+        )
+        for record in broker.read(topic)
+    ]
+
+
+def dead_dump(broker: Broker, topic: str) -> list[h.AnyEvent]:
+    """The records of a dead letter topic."""
+    return [_dead(record) for record in broker.read(topic)]
+
+
+def _dead(record: Found) -> h.AnyEvent:
+    said = {name: (value or b"").decode() for name, value in record.headers if name.startswith("kj-")}
+    return h.DeadLogged(
+        time.monotonic(),
+        place=record.place,
+        offset=record.offset,
+        call=said["kj-id"] if "kj-job" in said else None,
+        key=record.key,
+        value_digest=digest(record.value),
+        headers=record.headers,
+        source=(said["kj-topic"], int(said["kj-partition"]), int(said["kj-offset"])),
+    )
+
+
+def final_commits(broker: Broker, group: str, topic: str) -> list[h.AnyEvent]:
+    """What the group has committed of a topic."""
+    committed = broker.committed(group, broker.places(topic))
+    return [
+        h.FinalCommit(time.monotonic(), place=place, offset=offset) for place, offset in committed.items()
+    ]
+
+
+def call_of(record: Found) -> str | None:
+    """The id of the call that a record is; None if it is no call. Read without kjobs, by its wire format."""
+    try:
+        call = json.loads(
+            (record.value or b"").decode(),
+            parse_int=_whole,
+            parse_constant=_refuse,
+        )
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(call, dict) or not isinstance(call.get("job"), str):
+        return None
+    for field, kind in _TYPES.items():
+        value = call.get(field)
+        if field in call and type(value) is not kind and not (value is None and field in ("due", "expires")):
+            return None
+    if call.get("v", 1) != 1:
+        return None
+    topic, number = record.place
+    return call.get("id") or f"{topic}-{number}-{record.offset}"
+
+
+def digest(value: bytes | None) -> str:
+    """A value in few characters."""
+    return "none" if value is None else hashlib.sha256(value).hexdigest()[:20]
+
+
+def _whole(text: str) -> Any:
+    # A million digits are a number in JSON, and nothing that Python would count with.
+    return int(text) if len(text) < 20 else text
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")

@@ -1,0 +1,66 @@
+"""Calls that keep coming while a test does something else."""
+
+from __future__ import annotations
+
+import random
+import threading
+from types import TracebackType
+from typing import Self
+
+from tests.kafka.scenario import Scenario
+
+
+class Load:
+    """Enqueues calls in a thread, one after the other, for as long as the block runs.
+
+    Args:
+        scenario: where to.
+        pause: seconds between two calls.
+        keys: how many ordering keys are used; some calls have none.
+        length: seconds that a call takes, at most.
+        scripts: what the calls do; one is drawn for each.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        pause: float = 0.004,
+        keys: int = 12,
+        length: float = 0.01,
+        scripts: tuple[str, ...] = ("ok",),
+        seed: int = 1,
+    ) -> None:
+        self._scenario = scenario
+        self._pause = pause
+        self._keys = [None, *(f"key-{number}" for number in range(keys))]
+        self._length = length
+        self._scripts = scripts
+        self._draw = random.Random(seed)
+        self._ended = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self._failure is not None and error is None:
+            raise self._failure
+
+    def _run(self) -> None:
+        draw = self._draw
+        try:
+            while not self._ended.wait(self._pause):
+                length = draw.uniform(0.0, self._length)
+                self._scenario.enqueue(draw.choice(self._scripts), length, key=draw.choice(self._keys))
+                self.count += 1
+        except BaseException as error:
+            self._failure = error
