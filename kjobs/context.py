@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from .errors import NoCurrentCall
+from .kafka.message import headers_of
 
 if TYPE_CHECKING:
     from .core.envelope import Envelope
@@ -96,7 +97,7 @@ class Context(msgspec.Struct, gc=False, eq=False):
     @property
     def headers(self) -> dict[str, str]:
         """The headers the call was enqueued with; of several of one name the last."""
-        found = self.entry.record.headers() or ()
+        found = headers_of(self.entry.record)
         return {name: (value or b"").decode("utf-8", "replace") for name, value in found}
 
 

@@ -27,6 +27,8 @@ def producer_options(bootstrap: str, extra: Mapping[str, Any]) -> dict[str, Any]
         "compression.type": "lz4",
         "delivery.timeout.ms": 30_000,
         "queue.buffering.max.messages": 200_000,
+        # Brokers apply max.message.bytes to batches, and kjobs' topics allow little more than one call.
+        "batch.size": 64 * 1024,
         "message.max.bytes": 16 * 1024 * 1024,
         "socket.keepalive.enable": True,
         **extra,

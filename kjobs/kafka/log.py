@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from operator import methodcaller
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -15,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from ..core.ports import Headers, Record
 from ..errors import BrokerError
 from .client import reader_options, reason, retried
+from .message import headers_of
 
 #: Seconds for which the ends of a partition are asked for.
 _ENDS_TIMEOUT = 15.0
@@ -24,10 +24,6 @@ _PATIENCE = 30.0
 _TICK = 0.2
 #: Records taken from the client at a time.
 _HANDFUL = 500
-
-
-# A plain call would do without the interpreter's check that there is not both a result and an error.
-_ask_headers = methodcaller("headers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +48,10 @@ class LoggedRecord(Record, Protocol):
 class _Message:
     """A message of the client whose headers can be asked for at any time."""
 
-    __slots__ = ("_headers", "_message", "key", "offset", "partition", "timestamp", "value")
+    __slots__ = ("_message", "key", "offset", "partition", "timestamp", "value")
 
     def __init__(self, message: Any) -> None:
         self._message = message
-        self._headers: Headers | None = None
         self.key = message.key
         self.offset = message.offset
         self.partition = message.partition
@@ -67,17 +62,7 @@ class _Message:
         return len(self._message)
 
     def headers(self) -> Headers:
-        """The headers; none if one of them has a name that is not UTF-8.
-
-        Of such a record the client returns, the first time, both an error and a list that crashes the
-        process when it is read; and the second time that list only.
-        """
-        if self._headers is None:
-            try:
-                self._headers = _ask_headers(self._message) or ()
-            except (UnicodeDecodeError, SystemError):
-                self._headers = ()
-        return self._headers
+        return headers_of(self._message)
 
 
 class Log:

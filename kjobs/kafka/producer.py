@@ -15,10 +15,10 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
 from ..core.ports import Headers
-from ..errors import BrokerError, EnqueueError, EnqueueRefused, OutcomeUnknown, QueueFull
+from ..errors import BrokerError, EmbeddedBrokerError, EnqueueError, EnqueueRefused, OutcomeUnknown, QueueFull
 from .client import producer_options, reason
 from .embedded import is_embedded
-from .embedded_guard import EmbeddedGuard
+from .embedded.guard import EmbeddedGuard
 from .failures import enqueue_error, unknown_queue
 
 #: Seconds between two looks for room in the client's full buffer.
@@ -255,7 +255,7 @@ class Producer:
             len(value) + len(key or b"") + sum(len(name) + len(text or b"") for name, text in headers or ())
         )
         until = time.monotonic() + timeout
-        while not guard.admit(delivery.topic, size):
+        while not self._has_room(guard, delivery, size):
             if time.monotonic() > until:
                 raise QueueFull(
                     f"call {delivery.call_id} is not enqueued: the embedded broker holds as much of "
@@ -266,6 +266,14 @@ class Producer:
                 )
             time.sleep(_ROOM_PAUSE)
         delivery.settle = lambda known: guard.settled(known.topic, size, known.partition, known.offset)
+
+    def _has_room(self, guard: EmbeddedGuard, delivery: Delivery, size: int) -> bool:
+        try:
+            return guard.admit(delivery.topic, size)
+        except EmbeddedBrokerError as error:
+            raise EnqueueRefused(
+                f"call {delivery.call_id} is not enqueued: {error}", call_id=delivery.call_id
+            ) from None
 
     def unanswered(self, topic: str, call_id: str, timeout: float) -> OutcomeUnknown:
         """The exception for a record whose acknowledgement did not come in time."""

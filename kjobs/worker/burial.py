@@ -16,6 +16,7 @@ from ..core.outcome import Bury
 from ..core.partition import Entry
 from ..core.ports import Headers
 from ..errors import CallTooLarge, EnqueueError
+from ..kafka.message import headers_of
 from ..kafka.producer import Delivery, Producer
 
 #: Characters of an error's message and of its traceback that are kept.
@@ -113,9 +114,7 @@ class Burial:
         if not brief and error.__traceback__ is not None:
             own["kj-traceback"] = _shortened("".join(_lines(error)), _TRACEBACK)
         original = [
-            (name, value)
-            for name, value in record.headers() or ()
-            if not name.startswith("kj-") or name in _KEPT
+            (name, value) for name, value in headers_of(record) if not name.startswith("kj-") or name in _KEPT
         ]
         return [*original, *((name, value.encode("utf-8", "replace")) for name, value in own.items())]
 

@@ -32,6 +32,7 @@ from ..core.policy import Policy
 from ..core.verdict import DeadLetter, Discard, Retry, Snooze
 from ..errors import UnknownJob
 from ..job import Job
+from ..kafka.message import headers_of
 from ..middleware import Middleware, around
 from .facts import facts, fields, label
 from .fibres import AsyncCall
@@ -230,4 +231,4 @@ def classify(error: BaseException, policy: Policy, draw: Callable[[], float] = r
 
 def _replayed(entry: Entry) -> bool:
     """Whether the call was replayed from the dead letter queue: then its expiry no longer counts."""
-    return any(name == "kj-replay-of" for name, _ in entry.record.headers() or ())
+    return any(name == "kj-replay-of" for name, _ in headers_of(entry.record))

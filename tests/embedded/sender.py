@@ -14,7 +14,7 @@ import time
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from kjobs.kafka.embedded_guard import EmbeddedGuard
+from kjobs.kafka.embedded.guard import EmbeddedGuard
 
 #: The group that the tests consume with.
 GROUP = "workers"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from kjobs.kafka.embedded_accounts import LARGEST, OVERHEAD, ROOM, Accounts, Report
+from kjobs.kafka.embedded.accounts import LARGEST, OVERHEAD, ROOM, Accounts, Report
 
 #: What a mock cluster keeps of a partition; librdkafka's own number.
 KEPT = 5 * 1024 * 1024

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from kjobs.errors import EmbeddedBrokerError
 from kjobs.kafka.embedded import EmbeddedBroker, create_topics
-from kjobs.kafka.embedded_control import RACK, Control
+from kjobs.kafka.embedded.control import RACK, Control
 from tests.embedded.conftest import PATIENCE, quiet_producer, send
 
 
@@ -125,13 +125,13 @@ def test_a_broker_that_ends_is_told_to_those_connected() -> None:
 
 
 def test_nobody_at_the_address_is_told(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kjobs.kafka.embedded_control._PATIENCE", 0.3)
+    monkeypatch.setattr("kjobs.kafka.embedded.control._PATIENCE", 0.3)
     with pytest.raises(EmbeddedBrokerError, match=f"127.0.0.1:{free_port} does not answer"):
         Control(f"127.0.0.1:{free_port}")
 
 
 def test_a_mock_cluster_of_somebody_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kjobs.kafka.embedded_control._PATIENCE", 1.0)
+    monkeypatch.setattr("kjobs.kafka.embedded.control._PATIENCE", 1.0)
     theirs = Producer({"test.mock.num.brokers": 1, "log_level": 0})
     (node,) = theirs.list_topics(timeout=PATIENCE).brokers.values()
     with pytest.raises(EmbeddedBrokerError, match=r"does not answer|kjobs did not start"):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kjobs.kafka.forwarder import Forwarder
+from kjobs.kafka.embedded.forwarder import Forwarder
 from tests.embedded.conftest import PATIENCE
 
 #: What one side of a conversation does with its connection.

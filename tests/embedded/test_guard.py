@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from kjobs.errors import CallTooLarge, EmbeddedBrokerError
 from kjobs.kafka.embedded import EmbeddedBroker
-from kjobs.kafka.embedded_accounts import LARGEST, OVERHEAD, ROOM
-from kjobs.kafka.embedded_guard import EmbeddedGuard
+from kjobs.kafka.embedded.accounts import LARGEST, OVERHEAD, ROOM
+from kjobs.kafka.embedded.guard import EmbeddedGuard
 from tests.embedded.conftest import PATIENCE
 from tests.embedded.sender import GROUP, GuardedSender
 
@@ -168,7 +168,7 @@ def test_a_killed_process_leaves_its_claim_until_all_is_consumed(
 ) -> None:
     script = (
         "import sys\n"
-        "from kjobs.kafka.embedded_guard import EmbeddedGuard\n"
+        "from kjobs.kafka.embedded.guard import EmbeddedGuard\n"
         "guard = EmbeddedGuard(sys.argv[1], lambda topic: ['workers'])\n"
         "assert all(guard.admit('t', 900_000) for _ in range(3))\n"
         "print('claimed', flush=True)\n"

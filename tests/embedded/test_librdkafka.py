@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from kjobs.errors import EmbeddedBrokerError
-from kjobs.kafka import librdkafka
-from kjobs.kafka.embedded import EmbeddedBroker
+from kjobs.kafka.embedded import EmbeddedBroker, librdkafka
 
 
 def test_a_library_is_found_and_has_every_function() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
-from kjobs.kafka.librdkafka import candidates
+from kjobs.kafka.embedded.librdkafka import candidates
 
 # rd_kafka_vtype_t, and the flag that has the client copy the value.
 _END, _TOPIC, _PARTITION, _VALUE, _FLAGS, _HEADER = 0, 1, 3, 4, 7, 9

@@ -19,7 +19,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from ..errors import EmbeddedBrokerError
+from ...errors import EmbeddedBrokerError
 from .loopback import LOOPBACK, LoopbackServer
 
 log = logging.getLogger("kjobs.kafka")

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from contextlib import AsyncExitStack
 
-from .embedded_control import ControlServer, Gone, Serve
+from .control import ControlServer, Gone, Serve
 from .forwarder import Forwarder
 
 

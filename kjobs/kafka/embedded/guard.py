@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import CallTooLarge, EmbeddedBrokerError
-from .embedded_accounts import LARGEST, OVERHEAD, Report
-from .embedded_control import Control
+from ...errors import CallTooLarge, EmbeddedBrokerError
+from .accounts import LARGEST, OVERHEAD, Report
+from .control import Control
 
 #: Bytes that a process claims at first, when it may have one call to send only, and at most.
 _FIRST_WISH = 2 * 1024
@@ -57,7 +57,7 @@ class EmbeddedGuard:
     The mock cluster keeps 5 MiB of a partition and silently drops what is older. With every producer of a
     topic behind a guard, unconsumed records of a partition stay within 4 MiB, and none is dropped: not with
     any number of processes, any mix of sizes, or any number of records under way. For that the process of
-    the broker keeps account of claims (:mod:`.embedded_accounts`); this class holds a process's claims, asks
+    the broker keeps account of claims (:mod:`.accounts`); this class holds a process's claims, asks
     for more once per 64 KiB, and reports as often what became of them.
 
     The bound holds for producers whose ``batch.size`` is at most librdkafka's default of 1 MB. Records that

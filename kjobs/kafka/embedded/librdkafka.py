@@ -11,7 +11,7 @@ from typing import Any
 import confluent_kafka
 from confluent_kafka import cimpl
 
-from ..errors import EmbeddedBrokerError
+from ...errors import EmbeddedBrokerError
 
 #: The kind of client that a mock cluster hangs on; it never sends anything.
 PRODUCER = 0

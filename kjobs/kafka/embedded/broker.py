@@ -1,7 +1,7 @@
 """The embedded broker: librdkafka's mock cluster, run by this process for any process of this machine.
 
 It speaks Kafka's protocol over TCP, so everything else is as with a real Kafka. But it keeps everything in
-memory, loses it when this process ends, drops what does not fit (see :mod:`.embedded_guard`), and knows
+memory, loses it when this process ends, drops what does not fit (see :mod:`.guard`), and knows
 neither compaction nor retention, nor transactions that mean anything. For demos, development and tests.
 """
 
@@ -20,15 +20,13 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaError
 
-from ..errors import EmbeddedBrokerError
-from .embedded_accounts import Accounts, Report
-from .embedded_control import RACK, Control, is_embedded
-from .embedded_reader import OffsetReader
-from .embedded_server import EmbeddedServer
+from ...errors import EmbeddedBrokerError
+from .accounts import Accounts, Report
+from .control import RACK, Control
 from .librdkafka import PRODUCER, load
 from .loopback import LOOPBACK
-
-__all__ = ["Api", "EmbeddedBroker", "create_topics", "is_embedded"]
+from .reader import OffsetReader
+from .server import EmbeddedServer
 
 #: The id of the only broker.
 _BROKER = 1
@@ -242,7 +240,7 @@ class EmbeddedBroker:
     # --- requests of other processes ---------------------------------------------------------------
 
     def _answer(self, sender: int, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Do what another process asked through its :class:`.embedded_control.Control`.
+        """Do what another process asked through its :class:`.control.Control`.
 
         Raises:
             EmbeddedBrokerError: it cannot be done.
