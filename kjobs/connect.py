@@ -33,7 +33,7 @@ def open_producer(settings: Settings) -> Producer:
     """A producer for the cluster that the settings name; it creates topics where they allow that.
 
     Raises:
-        BrokerError: a Kafka option is wrong.
+        ConfigError: a Kafka option is wrong.
     """
     from .kafka.producer import Producer
 

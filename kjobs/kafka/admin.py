@@ -25,7 +25,7 @@ from confluent_kafka.admin import (
 from ..core.events import Place
 from ..core.topics import Topic
 from ..errors import BrokerError
-from .client import admin_options, reason
+from .client import admin_options, opened, reason
 
 #: Seconds for one request.
 _TIMEOUT = 15.0
@@ -51,7 +51,7 @@ class Admin:
     def __init__(self, bootstrap: str, extra: Mapping[str, Any]) -> None:
         self._bootstrap = bootstrap
         # Kept for as long as this object: the futures of a client that is gone never resolve.
-        self._client = AdminClient(admin_options(bootstrap, extra))
+        self._client = opened(AdminClient, admin_options(bootstrap, extra))
 
     def partitions(self, timeout: float = _TIMEOUT) -> dict[str, int]:
         """How many partitions each topic of the cluster has.

@@ -9,11 +9,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
+from ..errors import ConfigError
+
 log = logging.getLogger("kjobs.kafka")
+
+C = TypeVar("C")
 
 #: Seconds between two log lines about the same kind of connection trouble.
 _QUIET = 10.0
@@ -38,7 +42,7 @@ def producer_options(bootstrap: str, extra: Mapping[str, Any]) -> dict[str, Any]
         "partitioner": "murmur2_random",
         "allow.auto.create.topics": False,
         "error_cb": Trouble("producer"),
-        "logger": log,
+        "logger": Murmur(),
     }
 
 
@@ -77,7 +81,7 @@ def consumer_options(
         "check.crcs": True,
         "allow.auto.create.topics": False,
         "error_cb": Trouble("consumer"),
-        "logger": log,
+        "logger": Murmur(),
     }
     if protocol == "classic":
         timeout_ms = int(session_timeout * 1000)
@@ -101,13 +105,13 @@ def reader_options(bootstrap: str, extra: Mapping[str, Any]) -> dict[str, Any]:
         "isolation.level": "read_committed",
         "allow.auto.create.topics": False,
         "error_cb": Trouble("reader"),
-        "logger": log,
+        "logger": Murmur(),
     }
 
 
 def admin_options(bootstrap: str, extra: Mapping[str, Any]) -> dict[str, Any]:
     """For topics, groups and offsets."""
-    return {**extra, "bootstrap.servers": bootstrap, "error_cb": Trouble("admin"), "logger": log}
+    return {**extra, "bootstrap.servers": bootstrap, "error_cb": Trouble("admin"), "logger": Murmur()}
 
 
 class Trouble:
@@ -130,6 +134,34 @@ class Trouble:
         log.warning(
             "Kafka %s: %s", self._client, error.str(), extra={"event": "kafka.trouble", "error": error.name()}
         )
+
+
+class Murmur:
+    """A logger for the client's own lines: they are for those who look closely.
+
+    The client says hundreds of times that a broker is away. What matters of it is told by
+    :class:`Trouble`, and by the errors of what could not be done.
+    """
+
+    def log(self, level: int, message: str, *args: object) -> None:
+        """Take a line of the client's."""
+        log.debug(message, *args, extra={"event": "kafka.client", "client_level": level})
+
+
+def opened(make: Callable[[dict[str, Any]], C], options: dict[str, Any]) -> C:
+    """A client with these options.
+
+    Raises:
+        ConfigError: one of them is wrong.
+    """
+    try:
+        return make(options)
+    except KafkaException as error:
+        raise ConfigError(
+            f"the Kafka client does not take its options: {reason(error)}. Those of your own are in the "
+            "kafka "
+            f"table of the settings, or in KJOBS_KAFKA_… variables."
+        ) from None
 
 
 def reason(error: KafkaError | KafkaException) -> str:

@@ -19,7 +19,7 @@ from ..core.ports import Record
 from ..core.resume import Resumption, resume
 from ..errors import BrokerError
 from .admin import Admin, topic_id
-from .client import reason, retried
+from .client import opened, reason, retried
 
 log = logging.getLogger("kjobs.kafka")
 
@@ -73,10 +73,7 @@ class Consumer:
         self._identities_at = time.monotonic()
         #: Whether the group has told this member what it gets, be it nothing.
         self.joined = False
-        try:
-            self._client = Client({**options, "on_commit": self._committed})
-        except KafkaException as error:
-            raise BrokerError(f"a Kafka option is wrong: {reason(error)}") from None
+        self._client = opened(Client, {**options, "on_commit": self._committed})
 
     def subscribe(self, topics: Sequence[str]) -> None:
         """Join the group for these topics."""

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from ..core.ports import Headers, Record
 from ..errors import BrokerError
-from .client import reader_options, reason, retried
+from .client import opened, reader_options, reason, retried
 from .message import headers_of
 
 #: Seconds for which the ends of a partition are asked for.
@@ -92,10 +92,7 @@ class Log:
             "check.crcs": True,
         }
         self._trouble = options["error_cb"]
-        try:
-            self._client = Client(options)
-        except KafkaException as error:
-            raise BrokerError(f"a Kafka option is wrong: {reason(error)}") from None
+        self._client = opened(Client, options)
 
     def __enter__(self) -> Self:
         """Nothing is done yet."""

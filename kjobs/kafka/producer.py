@@ -15,8 +15,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
 from ..core.ports import Headers
-from ..errors import BrokerError, EmbeddedBrokerError, EnqueueError, EnqueueRefused, OutcomeUnknown, QueueFull
-from .client import producer_options, reason
+from ..errors import EmbeddedBrokerError, EnqueueError, EnqueueRefused, OutcomeUnknown, QueueFull
+from .client import opened, producer_options, reason
 from .embedded import is_embedded
 from .embedded.guard import EmbeddedGuard
 from .failures import enqueue_error, unknown_queue
@@ -102,10 +102,7 @@ class Producer:
         self._ensure = ensure
         self._groups = groups
         self._guard: EmbeddedGuard | None = None
-        try:
-            self._client = Client(producer_options(bootstrap, extra))
-        except KafkaException as error:
-            raise BrokerError(f"a Kafka option is wrong: {reason(error)}") from None
+        self._client = opened(Client, producer_options(bootstrap, extra))
         self._topics: set[str] = set()
         self._topics_lock = threading.Lock()
         self._closing = False

@@ -14,7 +14,7 @@ from confluent_kafka import Producer as Client
 
 from ..core.ports import Headers
 from ..errors import BrokerError
-from .client import producer_options, reason
+from .client import opened, producer_options, reason
 
 #: Seconds after which Kafka itself gives up on a transaction of a process that died. For so long the
 #: workers of the topics in it see no new records.
@@ -88,10 +88,7 @@ class Transactions:
                 "retry.backoff.ms": 2,
             }
         self._trouble = options["error_cb"]
-        try:
-            self._client = Client(options)
-        except KafkaException as error:
-            raise BrokerError(f"a Kafka option is wrong: {reason(error)}") from None
+        self._client = opened(Client, options)
 
     def open(self) -> None:
         """Take the transactional id over.
