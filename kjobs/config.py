@@ -109,6 +109,12 @@ def _prefix(value: Any) -> str:
     return value
 
 
+def _no_store(value: Any) -> str | None:
+    if value is not None:
+        raise ValueError("there is no store for long delays yet; calls wait at most 30 seconds")
+    return value
+
+
 def _kafka(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError("expected a table of librdkafka options")
@@ -140,8 +146,8 @@ class Settings:
     revoke_grace: float = _setting(
         10.0, _length, "how long a worker waits for running calls of a partition that is taken away"
     )
-    state_dir: str | None = _setting(None, _text, "directory for local state")
-    delay_store: str | None = _setting(None, _text, "where long delays wait")
+    state_dir: str | None = _setting(None, _text, "directory for local state; nothing is kept there yet")
+    delay_store: str | None = _setting(None, _no_store, "where long delays wait; there is no store yet")
     enqueue_timeout: float = _setting(5.0, _length, "how long .delay() waits for the acknowledgement")
     max_size: int = _setting(256 * 1024, _count(1), "bytes of the largest call")
     create_topics: bool = _setting(False, _flag, "create missing topics at once")
@@ -157,7 +163,7 @@ class Settings:
     session_timeout: float = _setting(
         10.0, _length, "after how long without a sign a worker is taken for dead"
     )
-    buffer: int = _setting(10_000, _count(1), "calls a worker process holds in memory")
+    buffer: int = _setting(5_000, _count(1), "calls a worker process holds in memory")
     buffer_size: int = _setting(64 * 1024 * 1024, _count(1), "bytes of the calls it holds in memory")
     kafka: Mapping[str, Any] = _setting(dict, _kafka, "librdkafka options, as they are")
 

@@ -23,7 +23,7 @@ class Bounds:
             lasts at least.
     """
 
-    records: int = 10_000
+    records: int = 5_000
     size: int = 64 * 1024 * 1024
     patience: float = 0.2
 

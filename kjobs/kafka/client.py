@@ -65,7 +65,8 @@ def consumer_options(
         # The embedded broker does not cut a long poll short when a record arrives; a real one does.
         "fetch.wait.max.ms": 10 if embedded else 100,
         "fetch.queue.backoff.ms": 10,
-        "queued.min.messages": 2 * buffer,
+        # More than the buffer takes at once, and little enough to stay in the processor's caches.
+        "queued.min.messages": 4 * buffer,
         "queued.max.messages.kbytes": 16_384,
         "max.poll.interval.ms": 300_000,
         "socket.keepalive.enable": True,

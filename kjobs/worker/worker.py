@@ -178,7 +178,7 @@ class Worker:
         """Whether a worker that is not to run for ever has done its work."""
         if self._scheduler.attempts_left == 0 and not self._loop.busy():
             return True
-        if not self._orders.burst or not self._consumer.joined or self._scheduler.held:
+        if not self._orders.burst or not self._ready or self._scheduler.held:
             return False
         now = time.monotonic()
         if now - self._looked_at < _BURST_LOOK:
@@ -245,12 +245,14 @@ class Worker:
     def _banner(self) -> None:
         settings, cluster = self._settings, self._cluster
         jobs = sorted({job.name for job in self._app.jobs.values() if job.queue in self._orders.queues})
-        queues = [f"{queue} ({cluster.partitions[topic]})" for topic, queue in self._topics.items()]
+        queues = [
+            f"{queue} ({cluster.partitions[topic]} partitions)" for topic, queue in self._topics.items()
+        ]
         changed = [f"{name} from {source}" for name, source in sorted(settings.sources.items())]
         facts = {
             "kafka": settings.bootstrap_servers + (", built in: NOTHING IS KEPT" if cluster.embedded else ""),
             "group": f"{settings.group} ({self._protocol})",
-            "queues": ", ".join(queues) + " partitions",
+            "queues": ", ".join(queues),
             "slots": f"{settings.threads} threads, {settings.async_slots} async",
             "jobs": ", ".join(jobs) or "none for these queues",
             "settings": ", ".join(changed) or "all default",

@@ -62,6 +62,21 @@ def test_metadata_is_plain_text(placed: tuple[int, Checkpoint]) -> None:
     assert set(text) <= set(string.printable) - set(string.whitespace)
 
 
+#: As kjobs 0.1.0 wrote it. Workers of newer versions take partitions over from older ones.
+GOLDEN = "k100402b0f59e7009veVL~%4UwC<XFflSSG&MFiI5|OLLu9N10{{XD0lfh-0?pOK%Ahm>0|3kc0izN"
+
+
+def test_what_released_versions_wrote_is_read_for_ever() -> None:
+    assert decode(1000, GOLDEN) == Checkpoint(
+        high=1300,
+        unfinished=((1000, 2), (1010, 1), (1200, 50)),
+        trials=(Trial(1001, 3, 1_795_452_627_661), Trial(1205, 1, 1_795_452_630_000)),
+        epoch=17,
+        topic_id="aB3-_xyz0123456789AbCd",
+        clean=True,
+    )
+
+
 # --- what is not ours ------------------------------------------------------------------------------
 
 

@@ -107,6 +107,14 @@ def test_a_quick_run_is_not_taken_for_a_measurement() -> None:
     assert "These numbers are of a quick run" in report.page({**found, "scale": "quick"})
 
 
+def test_a_run_with_few_rounds_or_on_a_busy_machine_is_told_as_such() -> None:
+    found = json.loads(results.written(RUN, []))
+    assert "**" not in report.page(found)
+    assert "not of a whole run" in report.page({**found, "rounds": 1})
+    busy = report.page({**found, "others": 0.32})
+    assert "**The machine was not quiet**: other processes used 32% of its time" in busy
+
+
 def test_the_raw_producer_sends_what_kjobs_would() -> None:
     sent = envelopes.envelope("bench.note", 7, 7, "text")
     written = msgspec.json.decode(sent)
@@ -129,5 +137,10 @@ def test_percentiles_are_values_that_were_seen() -> None:
 
 
 def test_numbers_are_as_exact_as_they_are_worth() -> None:
-    assert [spelled(value) for value in (123_456.7, 512.34, 51.26, 0.987)] == ["123,457", "512", "51.3", "0.99"]
+    assert [spelled(value) for value in (123_456.7, 512.34, 51.26, 0.987)] == [
+        "123,457",
+        "512",
+        "51.3",
+        "0.99",
+    ]
     assert spelled(51.26, "MB") == "51.3 MB"
