@@ -20,7 +20,7 @@ from .rows.row import Row
 from .run import run
 from .scale import FULL, QUICK
 
-#: Where the results of runs go that are not for the documentation.
+#: Where the results of runs go that are not for the documentation: of some rows, quick, or with failures.
 _ASIDE = ROOT / ".cache" / "benchmarks.json"
 
 
@@ -37,8 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scale = QUICK if options.quick else FULL
     if options.rounds:
         scale = replace(scale, rounds=options.rounds)
-    whole = not options.quick and not options.only
-    path: Path = options.json or (LATEST if whole else _ASIDE)
     try:
         text, failed = run(chosen, scale, "quick" if options.quick else "full")
     except NoServerError as failure:
@@ -47,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; everything that was started has ended, and nothing was written", file=sys.stderr)
         return 130
+    whole = not (options.quick or options.only or failed)
+    path: Path = options.json or (LATEST if whole else _ASIDE)
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
     print(report.summary(read(path)))
@@ -69,9 +69,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", action="append", default=[], metavar="ROW", help=f"some rows: {', '.join(names)}"
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help=f"rounds (default {FULL.rounds})")
+    parser.add_argument("--rounds", type=_rounds, metavar="N", help=f"rounds (default {FULL.rounds})")
     parser.add_argument("--json", type=Path, metavar="PATH", help="where the results go, or come from")
     return parser
+
+
+def _rounds(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of at least 1")
+    return int(text)
 
 
 def _chosen(only: Sequence[str]) -> list[Row]:

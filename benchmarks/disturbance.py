@@ -6,6 +6,9 @@ import os
 import resource
 from pathlib import Path
 
+#: Share of the machine's time that others may have without being spoken of.
+QUIET = 0.05
+
 _STAT = Path("/proc/stat")
 
 

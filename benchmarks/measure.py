@@ -51,4 +51,6 @@ def spelled(value: float, unit: str = "") -> str:
         text = f"{value:.1f}"
     else:
         text = f"{value:.2f}"
-    return f"{text} {unit}" if unit else text
+    if not unit:
+        return text
+    return f"{text}{unit}" if unit.startswith("/") else f"{text} {unit}"

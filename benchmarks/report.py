@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .children import ROOT
+from .disturbance import QUIET
+from .markdown import table
 from .measure import spelled
-from .peers.system import SYSTEMS
+from .peers import comparison
 from .plan import rows
 from .rows.row import Row
+from .scale import FULL
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -83,17 +86,30 @@ def summary(results: Mapping[str, Any]) -> str:
 
 def _parts(results: Mapping[str, Any]) -> Iterator[str]:
     yield _HEAD
-    if results["scale"] != "full":
-        yield (
-            "**These numbers are of a quick run**, which only shows that everything works. They say nothing "
-            "about speed."
-        )
+    yield from _cautions(results)
     yield from _figures(results)
     for row in rows():
         yield from _row(row, results)
     count = results["rounds"]
     yield _METHOD.format(rounds="one round" if count == 1 else f"{count} rounds")
     yield from _machine(results)
+
+
+def _cautions(results: Mapping[str, Any]) -> Iterator[str]:
+    """What a reader must know before any number."""
+    if results["scale"] != "full":
+        yield "**These numbers are of a quick run**, which shows that everything works and no more."
+    elif results["rounds"] < FULL.rounds:
+        yield (
+            f"**These numbers are not of a whole run**, which has {FULL.rounds} rounds: nothing tells how "
+            "far they spread."
+        )
+    others = results["others"]
+    if others is not None and others > QUIET:
+        yield (
+            f"**The machine was not quiet**: other processes used {others:.0%} of its time during the run. "
+            "Take the numbers as too low, and the ratios with care."
+        )
 
 
 def _figures(results: Mapping[str, Any]) -> Iterator[str]:
@@ -103,7 +119,7 @@ def _figures(results: Mapping[str, Any]) -> Iterator[str]:
         "where "
         "it says at most."
     )
-    yield _table(
+    yield table(
         ("Figure", "Minimum", "Aim", "Measured", "Verdict"),
         [
             (
@@ -127,9 +143,9 @@ def _row(row: Row, results: Mapping[str, Any]) -> Iterator[str]:
     found = results["measures"]
     taken = [measure for measure in row.measures if measure.name in found]
     if row.name == "peers":
-        yield from _peers(found)
+        yield from comparison.tables(found)
         return
-    yield _table(
+    yield table(
         ("", "Median", "Smallest", "Largest"),
         [
             (
@@ -143,55 +159,6 @@ def _row(row: Row, results: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _peers(found: Mapping[str, Any]) -> Iterator[str]:
-    """All systems side by side, kjobs first."""
-
-    def cell(name: str, unit: str) -> str:
-        if name not in found:
-            return ""
-        seen = found[name]
-        return f"{spelled(seen['median'], unit)} ({spelled(seen['min'])}–{spelled(seen['max'])})"
-
-    kjobs = ("drain.keyed.8", "pauses.10ms.threads.64", "latency.kjobs.p50", "latency.kjobs.p99")
-    lines = [("kjobs", *(cell(name, unit) for name, unit in zip(kjobs, _PEER_UNITS, strict=True)))]
-    for system in SYSTEMS:
-        names = (f"peers.{system.name}.{what}" for what in ("noop", "pause", "p50", "p99"))
-        lines.append(
-            (system.title, *(cell(name, unit) for name, unit in zip(names, _PEER_UNITS, strict=True)))
-        )
-    yield _table(
-        ("", "No-op jobs", "10 ms jobs, 64 threads", "Latency p50", "Latency p99"),
-        lines,
-    )
-    yield (
-        "In brackets the smallest and the largest. kjobs runs in one process, with 8 slots for the no-op "
-        "jobs "
-        "(keyed), on a broker that writes to disk."
-    )
-    yield "What the others were set to, and what they do not do:"
-    yield _table(
-        ("", "Set up", "Does not"),
-        [
-            (
-                "kjobs",
-                "defaults; 64 threads for the 10 ms jobs",
-                "order across keys; exactly-once side effects",
-            ),
-            *((system.title, system.configuration, system.lacks) for system in SYSTEMS),
-        ],
-    )
-    yield (
-        "With all three, what is enqueued is in the memory of one Redis. Here it writes nothing to disk; "
-        "with an "
-        "append-only file, flushed each second, a crash loses up to a second of acknowledged calls, and "
-        "every "
-        "number above is smaller."
-    )
-
-
-_PEER_UNITS = ("/s", "/s", "ms", "ms")
-
-
 def _machine(results: Mapping[str, Any]) -> Iterator[str]:
     yield "## The machine"
     known = results["machine"]
@@ -199,15 +166,10 @@ def _machine(results: Mapping[str, Any]) -> Iterator[str]:
     if results["others"] is not None:
         lines.append(("Other processes", f"{results['others']:.0%} of the machine's time during the run"))
     lines.append(("Run", f"{results['began']}, {results['seconds']:,} s"))
-    yield _table(("", ""), lines)
+    yield table(("", ""), lines, numbers=False)
 
 
 def _limit(figure: Mapping[str, Any], which: str) -> str:
     value, unit = figure[which], figure["unit"]
     text = f"{value:,g}" if value < 1000 else f"{value:,.0f}"
     return f"{text} {unit}" if unit else text
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rule = ["---" if number == 0 else "---:" for number in range(len(head))]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *lines))

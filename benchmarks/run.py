@@ -18,15 +18,12 @@ from tests.servers.source import Given, find
 from . import machine
 from .bench import Bench
 from .children import ChildFailedError, Children
-from .disturbance import Disturbance
+from .disturbance import QUIET, Disturbance
 from .measure import Measured, spelled
 from .results import Run, written
 from .rows.row import Row, SkippedError
 from .scale import Scale
 from .topics import FillError
-
-#: Share of the machine's time that others may have without being spoken of.
-_QUIET = 0.05
 
 
 class Progress:
@@ -133,7 +130,7 @@ def run(rows: Sequence[Row], scale: Scale, scale_name: str) -> tuple[str, Mappin
             rounds.go(number, scale.rounds)
     # A broker that is not our child would count as somebody else.
     others = disturbance.share() if own else None
-    if others is not None and others > _QUIET:
+    if others is not None and others > QUIET:
         progress.say(f"THE MACHINE WAS NOT QUIET: {others:.0%} of its time went to other processes")
     outcome = Run(
         scale=scale_name,

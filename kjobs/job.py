@@ -255,23 +255,31 @@ class Job(Generic[P, R]):
         Raises:
             ArgumentError: the arguments do not fit the job, or cannot travel as JSON.
         """
-        try:
-            self.arguments.check(args, kwargs)
-        except Mismatch as error:
-            raise ArgumentError(f"{self.name}.delay() {error}") from None
-        new_id, now_ms = self.sender.new_id()
-        call_id = options.id or new_id
-        due = self._due(options, now_ms)
-        lifetime = self.expires if options.expires is None else options.expires
-        expires = None if lifetime is None else (due or now_ms) + int(lifetime * 1000)
+        plain = self.arguments.plain(args, kwargs)
+        if not plain:
+            self._check(args, kwargs)
+        call_id, now_ms = self.sender.new_id()
+        due = expires = None
+        if options is not _PLAIN or self.expires is not None:
+            call_id = options.id or call_id
+            due = self._due(options, now_ms)
+            lifetime = self.expires if options.expires is None else options.expires
+            expires = None if lifetime is None else (due or now_ms) + int(lifetime * 1000)
         try:
             value = _encode(Outgoing(call_id, self.name, args, kwargs, now_ms, due, expires))
-            self.arguments.verify(args, kwargs, value)
+            if not plain:
+                self.arguments.verify(value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ArgumentError(self._explained(args, kwargs, error)) from None
         key = self._key_of(args, kwargs) if options.key is None else options.key
         handle = Handle(call_id, self.name, options.queue or self.queue, key, due)
         return Call(handle, value, None if key is None else key_bytes(key), options.headers, options.ack)
+
+    def _check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            self.arguments.check(args, kwargs)
+        except Mismatch as error:
+            raise ArgumentError(f"{self.name}.delay() {error}") from None
 
     def _due(self, options: Options, now_ms: int) -> int | None:
         if options.delay is not None:

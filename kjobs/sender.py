@@ -92,36 +92,30 @@ class KafkaSender:
 
     def send_many(self, calls: Iterable[Call]) -> list[Handle]:
         """Send calls and wait once for all of them; see ``Enqueue.delay_many``."""
-        batch = self._batch.get()
-        if batch is not None:
+        if self._batch.get() is not None:
             return [self.send(call) for call in calls]
-        from .kafka.producer import Countdown, Delivery
+        from .kafka.shipment import Shipment
 
-        producer, timeout = self.producer, self._timeout
-        countdown = Countdown()
-        sent: list[tuple[Handle, Delivery]] = []
-        failures: list[tuple[int, EnqueueError]] = []
+        largest = self._settings().max_size
+        shipment = Shipment(self.producer, self._timeout)
+        handles: list[Handle] = []
+        topics: dict[str, str] = {}
         for call in calls:
             handle = call.handle
-            delivery = Delivery(self._topic(handle.queue), handle.id, countdown.done)
-            sent.append((handle, delivery))
-            countdown.add()
-            try:
-                check_size(call, self._settings().max_size)
-                producer.post(delivery, call.value, call.key, call.headers, timeout)
-            except EnqueueError as error:
-                delivery.error = error
-                countdown.done()
-        answered = countdown.wait(timeout)
-        handles = []
-        for position, (handle, delivery) in enumerate(sent):
-            if delivery.error is None and delivery.offset < 0 and not answered:
-                delivery.error = producer.unanswered(delivery.topic, handle.id, timeout)
-            if delivery.error is not None:
-                failures.append((position, delivery.error))
-            else:
-                _placed(handle, delivery)
             handles.append(handle)
+            topic = topics.get(handle.queue)
+            if topic is None:
+                topic = topics[handle.queue] = self._topic(handle.queue)
+            if len(call.value) > largest:
+                shipment.refuse(too_large(call, largest))
+            else:
+                shipment.add(topic, call.value, call.key, call.headers, handle.id)
+        failures: list[tuple[int, EnqueueError]] = []
+        for position, fate in enumerate(shipment.wait()):
+            if isinstance(fate, EnqueueError):
+                failures.append((position, fate))
+            else:
+                _placed(handles[position], fate)
         if failures:
             raise BatchError(failures, handles)
         return handles
@@ -131,7 +125,7 @@ class KafkaSender:
 
         handle = call.handle
 
-        def done() -> None:
+        def done(delivery: Delivery) -> None:
             if delivery.error is None:
                 _placed(handle, delivery)
                 return
@@ -221,10 +215,17 @@ def check_size(call: Call, largest: int) -> None:
         CallTooLarge: it is.
     """
     if len(call.value) > largest:
-        handle = call.handle
-        raise CallTooLarge(
-            f"{handle.job}.delay(): the call has {len(call.value):,} bytes and max_size allows {largest:,}. "
-            f"It is not enqueued. Pass a reference to large data instead of the data, or raise max_size and "
-            f"the topic's max.message.bytes.",
-            call_id=handle.id,
-        )
+        raise too_large(call, largest)
+
+
+def too_large(call: Call, largest: int) -> CallTooLarge:
+    """The exception for a call that is larger than allowed."""
+    handle = call.handle
+    return CallTooLarge(
+        f"{handle.job}.delay(): the call has {len(call.value):,} bytes and max_size allows {largest:,}. It "
+        "is "
+        "not enqueued. Pass a reference to large data instead of the data, or raise max_size and the "
+        "topic's "
+        f"max.message.bytes.",
+        call_id=handle.id,
+    )

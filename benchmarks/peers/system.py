@@ -1,4 +1,4 @@
-"""The other job systems: how their workers are started, and what they do not do."""
+"""The other job systems: how their workers are started, and what they promise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ class System:
         environ: variables of its workers.
         pace: no-op and waiting jobs a second, about, to choose how many are enqueued.
         configuration: what was set, in words.
-        lacks: what it does not do that kjobs does.
+        durability: what becomes of calls when something dies.
+        order: in which calls of one key run.
+        retries: what becomes of calls that fail.
     """
 
     name: str
@@ -30,7 +32,9 @@ class System:
     environ: Mapping[str, str] = field(default_factory=dict)
     pace: tuple[float, float]
     configuration: str
-    lacks: str
+    durability: str
+    order: str
+    retries: str
 
 
 _CELERY = ("celery", "-A", "benchmarks.peers.celery_app", "worker", "--loglevel", "warning")
@@ -47,15 +51,14 @@ SYSTEMS = (
         latency=(*_CELERY, *_CELERY_QUIET, "--pool", "threads", "--concurrency", "8"),
         pace=(1_500, 1_500),
         configuration=(
-            "acknowledged late, no results, rate limits off, prefetch multiplier 64, without gossip, "
-            "mingle and "
-            "heartbeat; no-op jobs in the solo pool, the others in threads"
+            "acknowledged late, no results, rate limits off, prefetch multiplier 64, without gossip, mingle "
+            "and heartbeat; no-op jobs in the solo pool, the others in threads"
         ),
-        lacks=(
-            "no order; no dead letters; a failed task is retried only where it says so; what a killed "
-            "worker had "
-            "is run again after an hour (visibility timeout)"
+        durability=(
+            "in Redis' memory; what a killed worker had comes back after the visibility timeout, an hour"
         ),
+        order="none",
+        retries="only where a task says so; no dead letters",
     ),
     System(
         name="dramatiq",
@@ -67,10 +70,13 @@ SYSTEMS = (
         pace=(8_000, 5_500),
         configuration=(
             "default middleware, prefetch 1,000; no-op jobs in two processes with 8 threads each, waiting "
-            "jobs in "
-            "two with 32 each"
+            "jobs in two with 32 each"
         ),
-        lacks="no order; dead letters are kept for 7 days, in the memory of Redis",
+        durability=(
+            "in Redis' memory; what a killed worker had comes back after its heartbeat timeout, a minute"
+        ),
+        order="none",
+        retries="by default, with backoff; dead letters for 7 days, in Redis' memory",
     ),
     System(
         name="huey",
@@ -82,10 +88,11 @@ SYSTEMS = (
         configuration=(
             "RedisHuey, no results, no periodic tasks; no-op jobs in one process, the others in threads"
         ),
-        lacks=(
-            "a task is taken off the queue before it runs, so what a killed worker had is lost; no order "
-            "with more "
-            "than one worker; a failed task is retried only where it says so; no dead letters"
+        durability=(
+            "in Redis' memory; a task is taken off the queue before it runs, so what a killed worker had is "
+            "lost"
         ),
+        order="none with more than one worker",
+        retries="only where a task says so; no dead letters",
     ),
 )

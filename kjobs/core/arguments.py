@@ -162,19 +162,19 @@ class Arguments:
 
     # --- enqueue -----------------------------------------------------------------------------------
 
-    def verify(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], value: bytes) -> None:
-        """Check that a worker will restore a call's arguments, by restoring them from ``value``.
+    def plain(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether a call's arguments surely fit, and come out of JSON as they went in."""
+        return not kwargs and tuple(map(type, args)) in self._safe
+
+    def verify(self, value: bytes) -> None:
+        """Check that a worker will restore a call's arguments, by restoring them.
 
         Args:
-            args: the positional arguments.
-            kwargs: the named ones.
             value: the call as it will be sent.
 
         Raises:
             Mismatch: their types do not fit the annotations.
         """
-        if not kwargs and tuple(map(type, args)) in self._safe:
-            return
         envelope = decode(value)
         self.restore(envelope.args, envelope.kwargs)
 
@@ -210,6 +210,8 @@ class Arguments:
 
     def _safe_types(self) -> frozenset[tuple[type, ...]]:
         """Combinations of argument types that need no check, because JSON keeps them as they are."""
+        if self._required_named:
+            return frozenset()
         kinds = [self._types[name] for name in self._positional]
         counts = range(self._fewest, self._most + 1)
         return frozenset(tuple(kinds[:n]) for n in counts if all(kind in _EXACT for kind in kinds[:n]))

@@ -5,17 +5,24 @@ See RFC 9562, section 5.7.
 
 from __future__ import annotations
 
-_VERSION = 7 << 76
 _VARIANT = 2 << 62
-_LOW_62 = (1 << 62) - 1
+_RANDOM = 0xFFF << 64 | (1 << 62) - 1
+
+
+def head(milliseconds: int) -> str:
+    """The first 13 digits of the ids of a millisecond: the time and the version."""
+    return f"{milliseconds:012x}7"
+
+
+def tail(random: int) -> str:
+    """The last 19 digits: 74 of 76 random bits, and the variant in place of the others."""
+    return "%019x" % (random & _RANDOM | _VARIANT)
 
 
 def uuid7(milliseconds: int, random: int) -> str:
-    """The id for a time and 74 random bits, as 32 hexadecimal digits.
+    """The id for a time and 76 random bits, as 32 hexadecimal digits.
 
     >>> uuid7(1795452627661, 0)
     '01a20950eacd70008000000000000000'
     """
-    low = random & _LOW_62
-    high = random >> 62 & 0xFFF
-    return f"{milliseconds << 80 | _VERSION | high << 64 | _VARIANT | low:032x}"
+    return head(milliseconds) + tail(random)

@@ -68,6 +68,9 @@ def consumer_options(
         # More than the buffer takes at once, and little enough to stay in the processor's caches.
         "queued.min.messages": 4 * buffer,
         "queued.max.messages.kbytes": 16_384,
+        # A fetch of compressed records grows by a factor of five or more; and the records of one partition
+        # come in a row, so that few of many partitions would fill the buffer.
+        "fetch.message.max.bytes": 32_768,
         "max.poll.interval.ms": 300_000,
         "socket.keepalive.enable": True,
         **extra,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
@@ -25,22 +26,26 @@ from .failures import enqueue_error, unknown_queue
 _ROOM_PAUSE = 0.005
 
 
-class Delivery:
-    """The fate of one record: where it is, or why not. ``done`` is called when it is known."""
+class Delivery(msgspec.Struct, gc=False, eq=False):
+    """The fate of one record: where it is, or why not.
 
-    __slots__ = ("call_id", "done", "error", "offset", "partition", "settle", "topic")
+    Many are alive at a time, so they are kept out of the garbage collector's sight: ``done`` and ``settle``
+    are given the delivery, and must not hold it.
 
-    def __init__(self, topic: str, call_id: str, done: Callable[[], object]) -> None:
-        self.topic = topic
-        self.call_id = call_id
-        self.done = done
-        self.partition = -1
-        self.offset = -1
-        self.error: EnqueueError | None = None
-        #: Told of the fate, too, if the broker must be kept from running full.
-        self.settle: Callable[[Delivery], None] | None = None
+    Attributes:
+        done: called when the fate is known.
+        settle: called before that, if the broker must be kept from running full.
+    """
 
-    def report(self, error: KafkaError | None, message: Any) -> None:
+    topic: str
+    call_id: str
+    done: Callable[[Delivery], object]
+    partition: int = -1
+    offset: int = -1
+    error: EnqueueError | None = None
+    settle: Callable[[Delivery], object] | None = None
+
+    def __call__(self, error: KafkaError | None, message: Any) -> None:
         """Take the client's delivery report."""
         if error is None:
             self.partition = message.partition()
@@ -49,33 +54,12 @@ class Delivery:
             self.error = enqueue_error(error, self.topic, self.call_id)
         if self.settle is not None:
             self.settle(self)
-        self.done()
+        self.done(self)
 
 
-class Countdown:
-    """Lets one thread wait for many deliveries."""
-
-    def __init__(self) -> None:
-        self._left = 1  # the sender's own, given up in wait()
-        self._lock = threading.Lock()
-        self._event = threading.Event()
-
-    def add(self) -> None:
-        """One more delivery to wait for."""
-        with self._lock:
-            self._left += 1
-
-    def done(self) -> None:
-        """One delivery is known."""
-        with self._lock:
-            self._left -= 1
-            if self._left == 0:
-                self._event.set()
-
-    def wait(self, timeout: float) -> bool:
-        """Wait for all of them; whether they came in time."""
-        self.done()
-        return self._event.wait(timeout)
+def _is_full(record: dict[str, Any]) -> bool:
+    error = record.get("_error")
+    return error is not None and error.code() == KafkaError._QUEUE_FULL
 
 
 class Producer:
@@ -106,6 +90,7 @@ class Producer:
         self._topics: set[str] = set()
         self._topics_lock = threading.Lock()
         self._closing = False
+        self._close_by = 0.0
         self._thread = threading.Thread(target=self._serve, name="kjobs-delivery", daemon=True)
         self._thread.start()
 
@@ -127,7 +112,7 @@ class Producer:
         """
         lock = threading.Lock()
         lock.acquire()
-        delivery = Delivery(topic, call_id, lock.release)
+        delivery = Delivery(topic, call_id, lambda _: lock.release())
         begun = time.monotonic()
         self.post(delivery, value, key, headers, timeout)
         if not lock.acquire(timeout=max(0.0, begun + timeout - time.monotonic())):
@@ -157,7 +142,7 @@ class Producer:
             if not acknowledged.done():
                 acknowledged.set_result(None)
 
-        delivery = Delivery(topic, call_id, lambda: loop.call_soon_threadsafe(wake))
+        delivery = Delivery(topic, call_id, lambda _: loop.call_soon_threadsafe(wake))
         if topic in self._topics and self._guard is None:
             try:
                 self.put(delivery, value, key, headers)
@@ -213,11 +198,9 @@ class Producer:
         """
         try:
             if headers is None:
-                self._client.produce(delivery.topic, value, key, partition, delivery.report)
+                self._client.produce(delivery.topic, value, key, partition, delivery)
             else:
-                self._client.produce(
-                    delivery.topic, value, key, partition, delivery.report, headers=list(headers)
-                )
+                self._client.produce(delivery.topic, value, key, partition, delivery, headers=list(headers))
         except KafkaException as error:
             raise enqueue_error(error.args[0], delivery.topic, delivery.call_id) from None
 
@@ -272,6 +255,31 @@ class Producer:
                 f"call {delivery.call_id} is not enqueued: {error}", call_id=delivery.call_id
             ) from None
 
+    def put_many(self, topic: str, records: list[dict[str, Any]], timeout: float) -> None:
+        """Hand many records of one topic to the client at once, in their order.
+
+        Args:
+            topic: a topic that :meth:`check_topic` has seen.
+            records: each with ``value``, ``key`` and ``callback``, as the client's ``produce_batch`` takes
+                them. Those it does not take have an ``_error`` afterwards, and are not called back.
+            timeout: seconds to wait for room.
+        """
+        until = time.monotonic() + timeout
+        while True:
+            self._client.produce_batch(topic, records)
+            full = [at for at, record in enumerate(records) if _is_full(record)]
+            if not full or time.monotonic() > until or full[0] != len(records) - len(full):
+                return  # if some behind the first that found no room found some, retrying would reorder
+            records = records[full[0] :]
+            for record in records:
+                del record["_error"]
+            time.sleep(_ROOM_PAUSE)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the broker must be kept from running full, record by record."""
+        return self._guard is not None
+
     def unanswered(self, topic: str, call_id: str, timeout: float) -> OutcomeUnknown:
         """The exception for a record whose acknowledgement did not come in time."""
         return OutcomeUnknown(
@@ -315,14 +323,14 @@ class Producer:
     # --- the delivery thread -----------------------------------------------------------------------
 
     def _serve(self) -> None:
-        while not self._closing:
+        while not self._closing or (len(self._client) and time.monotonic() < self._close_by):
             self._client.poll(0.2)
 
     def close(self, timeout: float) -> int:
         """Send what waits, stop, and return how many records were not sent in time."""
-        left = self._client.flush(timeout)
+        self._close_by = time.monotonic() + timeout
+        self._closing = True
+        self._thread.join(timeout + 1.0)
         if self._guard is not None:
             self._guard.close()
-        self._closing = True
-        self._thread.join(timeout=1.0)
-        return int(left)
+        return len(self._client)

@@ -69,7 +69,7 @@ class Burial:
         record = entry.record
         topic, number = entry.partition.place
 
-        def done() -> None:
+        def done(delivery: Delivery) -> None:
             if isinstance(delivery.error, CallTooLarge) and not brief:
                 self.bury(entry, brief=True)
                 return
@@ -83,7 +83,7 @@ class Burial:
             )
         except (BufferError, EnqueueError) as error:
             delivery.error = error if isinstance(error, EnqueueError) else EnqueueError(str(error))
-            done()
+            done(delivery)
 
     def collect(self) -> list[tuple[Buried | NotBuried, Bury, EnqueueError | None]]:
         """What became of the entries sent: an event, why it was buried, and why that failed."""

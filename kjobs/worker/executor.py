@@ -74,7 +74,8 @@ class Executor:
     def start(self, entries: Collection[Entry]) -> None:
         """Hand out entries to be run."""
         self._ready.extend(entries)
-        self._wake(min(len(entries), self._pace.allowed + self._stuck - self.awake))
+        if self._wake(min(len(entries), self._pace.allowed + self._stuck - self.awake)):
+            time.sleep(0)  # lets go of the interpreter's lock, which the slot needs to begin
 
     def collect(self) -> list[Entry]:
         """Entries that were run since the last call, in the order they ended."""
@@ -157,17 +158,19 @@ class Executor:
         self._wake(self._most)
         self._fibres.stop()
 
-    def _wake(self, count: int) -> None:
+    def _wake(self, count: int) -> bool:
+        """Wake so many slots, or make new ones; whether there was one to wake."""
         idle = self._idle
-        for _ in range(count):
+        for done in range(count):
             try:
                 slot = idle.pop()
             except IndexError:
                 if len(self._slots) >= self._most or self._ended:
-                    return
+                    return done > 0
                 self._add_slot()
             else:
                 slot.parked.release()
+        return count > 0
 
     def _add_slot(self) -> None:
         slot = Slot()

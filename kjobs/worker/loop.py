@@ -118,7 +118,8 @@ class Loop:
         self._executor.tend()
         self._limits.enforce()
         self._consumer.check_identity()
-        self._report.summary(self.scheduler.oldest(), self.scheduler.held)
+        if self._report.summary_due():
+            self._report.summary(self.scheduler.oldest(), self.scheduler.held)
 
     # --- gathering ---------------------------------------------------------------------------------
 

@@ -163,16 +163,18 @@ class Report:
         log.debug("%s[%d]: offset %d not committed: %s", *place, offset, error)
         events.emit(events.CommitFailed(*place, offset, error))
 
+    def summary_due(self) -> bool:
+        """Whether it is time to say what happened."""
+        return time.monotonic() - self._said_at >= _SUMMARY_EVERY
+
     def summary(self, oldest_ms: int | None, held: int) -> None:
-        """Say now and then what happened since the last time.
+        """Say what happened since the last time, if anything did.
 
         Args:
             oldest_ms: when the oldest unfinished call was enqueued (ms since the epoch).
             held: unfinished calls in memory.
         """
         elapsed = time.monotonic() - self._said_at
-        if elapsed < _SUMMARY_EVERY:
-            return
         recent = self.totals - self._said
         self._said_at = time.monotonic()
         if not recent.any():
