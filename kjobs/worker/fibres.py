@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, NamedTuple
 
 from ..core.outcome import Outcome
@@ -35,6 +36,8 @@ class Fibres:
         self._give_back = give_back
         self._may_begin = may_begin
         self._inbox: deque[AsyncCall] = deque()
+        self._running = 0
+        # The loop itself holds only weak references to tasks.
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -64,30 +67,38 @@ class Fibres:
     def _begin(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                loop = asyncio.new_event_loop()
-                threading.Thread(target=loop.run_forever, name="kjobs-loop", daemon=True).start()
-                self._loop = loop
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._run_loop, name="kjobs-loop", daemon=True).start()
             return self._loop
+
+    def _run_loop(self) -> None:
+        assert self._loop is not None
+        self._loop.run_forever()
+        if not self._tasks:
+            self._loop.close()
 
     def _admit(self) -> None:
         # Cleared first: a call that comes after the look below wakes the loop again.
         self._woken = False
         loop, inbox, tasks = self._loop, self._inbox, self._tasks
         assert loop is not None
-        while len(tasks) < self._most:
+        while self._running < self._most:
             try:
                 call = inbox.popleft()
             except IndexError:
                 return
             if self._may_begin(call.entry):
-                task = loop.create_task(self._run(call))
+                self._running += 1
+                # An empty context: what another call left in its own is none of this one's business.
+                task = loop.create_task(self._run(call), context=Context())
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
 
     async def _run(self, call: AsyncCall) -> None:
         entry = call.entry
         entry.outcome = await call.attempt()
+        self._running -= 1
         waiting = bool(self._inbox)
         self._give_back(entry, not waiting)
-        if waiting and self._loop is not None:
-            self._loop.call_soon(self._admit)
+        if waiting:
+            self._admit()
