@@ -178,7 +178,8 @@ class App:
         return declare if function is None else declare(function)
 
     def _register(self, job: Job[Any, Any]) -> None:
-        for name in (job.name, *job.aliases):
+        names = (job.name, *job.aliases)
+        for name in names:
             other = self._jobs.get(name)
             if other is not None and (other.__module__, other.__qualname__) != (
                 job.__module__,
@@ -190,6 +191,7 @@ class App:
                     "one of them "
                     f"another name=."
                 )
+        for name in names:
             self._jobs[name] = job
 
     @property

@@ -226,8 +226,10 @@ def load(
         for name, value in values.items():
             plain, origin = value if source is None else (value, source)
             if name == "kafka" and name in found and isinstance(plain, Mapping):
-                plain = {**found[name][0], **plain}
-                origin = f"{found[name][1]}, {origin}"
+                below, below_origin = found[name]
+                _checked(name, below, below_origin)
+                plain = {**below, **plain}
+                origin = f"{below_origin}, {origin}"
             found[name] = (plain, origin)
     checked = {name: _checked(name, value, origin) for name, (value, origin) in found.items()}
     return Settings(**checked, sources={name: origin for name, (_, origin) in found.items()})
@@ -244,7 +246,10 @@ def _checked(name: str, value: Any, origin: str) -> Any:
     try:
         return setting.metadata["parse"](value)
     except ValueError as error:
-        raise ConfigError(f"setting {name}={redacted(name, value)!r} ({origin}): {error}") from None
+        # A table that is none may be a text with a secret anywhere in it.
+        unreadable = name == "kafka" and not isinstance(value, Mapping)
+        shown = f"a {type(value).__name__}" if unreadable else repr(redacted(name, value))
+        raise ConfigError(f"setting {name}={shown} ({origin}): {error}") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
@@ -281,6 +286,8 @@ def _from_files(directory: Path) -> tuple[dict[str, Any], str]:
         if project.is_file():
             table = _read(project).get("tool", {}).get("kjobs")
             if table is not None:
+                if not isinstance(table, dict):
+                    raise ConfigError(f"{project}: [tool.kjobs] is not a table")
                 return table, f"{project} [tool.kjobs]"
     return {}, "file"
 

@@ -336,10 +336,17 @@ def key_bytes(key: Any) -> bytes:
     Raises:
         ArgumentError: it is not a text, a whole number, a UUID or None.
     """
-    if type(key) is str or type(key) is int:
-        return str(key).encode()
-    if isinstance(key, str | int | UUID) and not isinstance(key, bool):
-        return str(key).encode()
+    if (
+        type(key) is str
+        or type(key) is int
+        or (isinstance(key, str | int | UUID) and not isinstance(key, bool))
+    ):
+        try:
+            return str(key).encode()
+        except UnicodeEncodeError:
+            raise ArgumentError(
+                f"key={_short(key)} has a character that UTF-8 cannot write: half of a surrogate pair"
+            ) from None
     raise ArgumentError(
         f"key={_short(key)} is a {type(key).__name__}; an ordering key is a text, a whole number, a UUID "
         "or None, "

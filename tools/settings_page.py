@@ -34,16 +34,19 @@ modules = ["shop.jobs"]
 "sasl.username" = "shop"
 ```
 
-Lengths of time are seconds, or text such as `500ms`, `30s`, `5m`, `2h`, `7d`. An unknown setting is an error, with the
-nearest known one named. `kjobs worker` says at its start which settings were set, and where.
+Lengths of time are seconds, or text such as `500ms`, `30s`, `5m`, `2h`, `7d`. An unknown setting is an
+error, with the nearest known one named. `kjobs worker` says at its start which settings were set, and where.
 
 | Setting | Default | |
 |---|---|---|
 {rows}
 
-`kafka` passes librdkafka options through; `KJOBS_KAFKA_SASL_PASSWORD` is `sasl.password`. Values of options that hold
-secrets are never printed. Not to be set, because [promises](reliability.md) rest on them: {fixed}. Not to be set, because
-they load code or print secrets: {unsafe}.
+`kafka` passes librdkafka options through; `KJOBS_KAFKA_SASL_PASSWORD` is `sasl.password`. Values of options
+that hold secrets are never printed.
+
+Not to be set, because [promises](reliability.md) rest on them: {fixed}.
+
+Not to be set, because they load code or print secrets: {unsafe}.
 """
 
 

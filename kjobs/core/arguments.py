@@ -22,6 +22,8 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 #: Types whose every value comes out of JSON as it went in. (A float may be NaN, which becomes null.)
 _EXACT = (int, str, bool)
 
+_NO_KWARGS = msgspec.Raw(b"{}")
+
 #: Decoders kept per job; calls of one job come with few different numbers of arguments.
 _MOST_DECODERS = 32
 
@@ -82,9 +84,9 @@ class Arguments:
         """
         try:
             positional = self._decode_usual(args)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        except Exception:
             positional = self._restore_unusual(args)
-        if len(kwargs) == 2:  # {}
+        if kwargs == _NO_KWARGS:
             if len(positional) < self._fewest or self._required_named:
                 self.check(positional, {})
             return positional, {}
@@ -105,8 +107,8 @@ class Arguments:
         decoder = self._decoder(count)
         try:
             positional = decoder.decode(args)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise Mismatch(self._explained(str(error))) from None
+        except Exception as error:  # types may have code of their own, which may raise anything
+            raise Mismatch(self._explained(_said(error))) from None
         self._decode_usual = decoder.decode
         return positional
 
@@ -115,8 +117,8 @@ class Arguments:
             self._named_decoder = msgspec.json.Decoder(self._named_type(), dec_hook=_decode_other)
         try:
             found = self._named_decoder.decode(kwargs)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise Mismatch(str(error)) from None
+        except Exception as error:
+            raise Mismatch(_said(error)) from None
         if self._others is not None:
             return self._restore_others(found)
         values = ((name, getattr(found, name)) for name in found.__struct_fields__)
@@ -129,8 +131,8 @@ class Arguments:
             kind = self._types[name] if name in self._nameable else self._types[self._others or ""]
             try:
                 named[name] = msgspec.json.decode(raw, type=kind, dec_hook=_decode_other)
-            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-                raise Mismatch(f"{name}: {error}") from None
+            except Exception as error:
+                raise Mismatch(f"{name}: {_said(error)}") from None
         return named
 
     def _decoder(self, count: int) -> msgspec.json.Decoder[tuple[Any, ...]]:
@@ -203,7 +205,9 @@ class Arguments:
         for name in self._positional[:given]:
             if name in kwargs and name in self._nameable:
                 raise Mismatch(f"got two values for argument {name!r}")
-        missing = [name for name in self._required[given:] if name not in kwargs]
+        missing = [
+            name for name in self._required[given:] if name not in kwargs or name not in self._nameable
+        ]
         missing += sorted(self._required_named - kwargs.keys())
         if missing:
             raise Mismatch(f"is missing {_plural(len(missing), 'argument')}: {', '.join(missing)}")
@@ -231,7 +235,7 @@ def encode_other(value: Any) -> Any:
     """
     dump = getattr(value, "model_dump", None)
     if callable(dump):
-        return dump(mode="json")
+        return dump(mode="json", by_alias=True)
     raise TypeError(f"a value of type {type(value).__name__} is not a JSON type")
 
 
@@ -290,6 +294,13 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         except (NameError, AttributeError, TypeError):
             continue
     return hints
+
+
+def _said(error: Exception) -> str:
+    """An error's message; one of a type's own code with the name of the error."""
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError | RecursionError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _plural(count: int, noun: str) -> str:

@@ -51,12 +51,17 @@ class Buffer:
     def room(self, partitions: Collection[Partition]) -> int:
         """How many records may be fetched now."""
         reading = [partition for partition in partitions if not partition.paused]
-        if sum(partition.size for partition in reading) >= self.bounds.size:
-            return 0
+        held = sum(partition.count for partition in partitions)
         if len(reading) == len(partitions):
-            return max(0, self.bounds.records - sum(partition.count for partition in reading))
-        share = self._share(partitions)
-        return sum(max(0, share - partition.count) for partition in reading)
+            most, size = self.bounds.records - held, self.bounds.size
+        else:
+            # Whose share is free and who fills it may be two: what is held in all is bounded, too.
+            share = self._share(partitions)
+            free = sum(max(0, share - partition.count) for partition in reading)
+            most, size = min(free, 2 * self.bounds.records - held), 2 * self.bounds.size
+            if sum(partition.size for partition in reading) >= self.bounds.size:
+                return 0
+        return 0 if sum(partition.size for partition in partitions) >= size else max(0, most)
 
     def pause(self, partitions: Collection[Partition], now: float) -> Sequence[Partition]:
         """The partitions to pause now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from math import isfinite
+from math import inf, isfinite
 
 #: What a duration may be written as: a ``timedelta``, seconds, or text with a unit.
 Duration = timedelta | int | float | str
@@ -13,6 +13,9 @@ _EXPECTED = 'a timedelta, a number of seconds, or text such as "500ms", "30s", "
 
 #: Seconds in one of each unit.
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+#: Seconds from which on a whole number is more than a float can be.
+_ENDLESS = 10**300
 
 _TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 
@@ -37,7 +40,7 @@ def seconds(value: Duration) -> float:
             raise ValueError(f"{value!r} is not a duration; expected {_EXPECTED}")
         length = sum(float(number) * UNITS[unit] for number, unit in parts)
     else:
-        length = float(value)
+        length = float(value) if abs(value) < _ENDLESS else inf
     if not isfinite(length) or length < 0:
         raise ValueError(f"{value!r} is not a duration; expected a length of zero or more, not for ever")
     return length
@@ -53,5 +56,5 @@ def spoken(length: float) -> str:
         return f"{length * 1000:g}ms"
     for unit in ("d", "h", "m"):
         if length and length % UNITS[unit] == 0:
-            return f"{length / UNITS[unit]:g}{unit}"
-    return f"{length:g}s"
+            return f"{length / UNITS[unit]:.0f}{unit}"
+    return f"{length:.3f}".rstrip("0").rstrip(".") + "s"

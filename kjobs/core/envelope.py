@@ -6,12 +6,15 @@ the bytes it was enqueued with.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 #: The version of the format that this code writes, and the highest it reads.
 VERSION = 1
+
+#: Milliseconds since the epoch, up to the last that a ``datetime`` knows.
+Moment = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
 
 _NO_ARGS = msgspec.Raw(b"[]")
 _NO_KWARGS = msgspec.Raw(b"{}")
@@ -37,9 +40,9 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     id: str = ""
     args: msgspec.Raw = _NO_ARGS
     kwargs: msgspec.Raw = _NO_KWARGS
-    at: int = 0
-    due: int | None = None
-    expires: int | None = None
+    at: Moment = 0
+    due: Moment | None = None
+    expires: Moment | None = None
     v: int = VERSION
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from .duration import spoken
 from .policy import Policy
-from .verdict import Snooze
+from .verdict import Retry, Snooze
 
 
 class Reason(StrEnum):
@@ -174,9 +174,10 @@ def dispose(outcome: Outcome, *, failures: int, since: float, now: float) -> Dis
 
 def _after_failure(outcome: Failed, failures: int, since: float, now: float) -> Disposition:
     error, policy = outcome.error, outcome.policy
-    if isinstance(error, policy.discard_on):
+    asked = isinstance(error, Retry)  # the job's own word counts more than the rules for what it raises
+    if not asked and isinstance(error, policy.discard_on):
         return Drop(f"{type(error).__name__} is discarded by the job")
-    if outcome.retry_in is None and not _retried(error, policy):
+    if not asked and not _retried(error, policy):
         return Bury(Reason.NOT_RETRIED, error, failures)
     if failures > policy.retries:
         return Bury(Reason.RETRIES_EXHAUSTED, error, failures)

@@ -315,6 +315,8 @@ class Scheduler:
                 self._wait(entry, disposition.holds_lane, now)
             case WaitUntil(due=due):
                 if isinstance(outcome, Early):
+                    if self.attempts_left is not None:
+                        self.attempts_left += 1  # it was looked at, not begun
                     entry.due = due  # written in the call itself, so nothing needs to remember it
                 else:
                     partition.retry(entry, due)

@@ -23,6 +23,9 @@ from ..kafka.producer import Delivery, Producer
 _MESSAGE = 1024
 _TRACEBACK = 8192
 
+#: Characters of an id and of a job's name that are kept.
+_NAME = 1024
+
 #: Headers that a replayed call keeps, so that it can be traced to its earlier deaths.
 _KEPT = ("kj-replay-of", "kj-replays")
 
@@ -125,9 +128,10 @@ def _identity(value: bytes | None, fallback: str) -> dict[str, str]:
         envelope: Envelope | None = decode(value)
     except Malformed:
         envelope = None
-    found = {"kj-id": (envelope.id if envelope else "") or fallback}
+    # Whoever wrote the record may have made them as long as a record can be; they are whole in the value.
+    found = {"kj-id": (envelope.id[:_NAME] if envelope else "") or fallback}
     if envelope is not None:
-        found["kj-job"] = envelope.job
+        found["kj-job"] = envelope.job[:_NAME]
     return found
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from ..core.envelope import Envelope, Malformed, decode
 from ..core.partition import Entry
 
+#: Characters of a call's name, id and key in a log line.
+_LONGEST_LABEL = 500
+
 
 def facts(entry: Entry, queue: str, attempt: int, envelope: Envelope | None = None) -> dict[str, Any]:
     """The fields that every event about a call has.
@@ -48,4 +51,10 @@ def fields(event: str, call: dict[str, Any], **more: Any) -> dict[str, Any]:
 def label(call: dict[str, Any]) -> str:
     """A call as log lines name it."""
     key = "" if call["key"] is None else f" key={call['key']!r}"
-    return f"{call['job'] or 'record'} {call['id']}{key}"
+    return one_line(f"{call['job'] or 'record'} {call['id']}{key}", _LONGEST_LABEL)
+
+
+def one_line(text: str, most: int) -> str:
+    """A text of whoever wrote the record, or the job, so that it cannot look like another log line."""
+    shown = text[:most]
+    return shown if shown.isprintable() else "".join(c if c.isprintable() else " " for c in shown)

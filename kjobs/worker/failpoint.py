@@ -34,7 +34,10 @@ def _parse(text: str) -> tuple[Failpoint, signal.Signals, int] | None:
     try:
         name, _, action = text.partition(":")
         kind, _, count = action.partition("@")
-        return Failpoint(name), _ACTIONS[kind], int(count or 1)
+        passes = int(count or 1)
+        if passes < 1:
+            raise ValueError
+        return Failpoint(name), _ACTIONS[kind], passes
     except (ValueError, KeyError):
         raise ConfigError(
             f"KJOBS_FAILPOINT={text!r}: expected name:action@n, with a name of {', '.join(Failpoint)}, an "

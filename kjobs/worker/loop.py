@@ -231,11 +231,15 @@ class Loop:
             self._limits.enforce()
         failpoint(Failpoint.IN_REVOKE)
         leased = self.scheduler.leased(self._clock.now())
+        answers: list[Event] = []
         for command in self.scheduler.handle([Revoked(places)], self._clock.now()):
-            if isinstance(command, Commit) and leased:
+            # There may be a second commit, of what stays: that one is like any other.
+            if not isinstance(command, Commit) or command.offsets[0][0] not in places:
+                self._perform(command, answers)
+            elif leased:
                 self._commit_last(command)
-            elif not isinstance(command, Commit):
-                self._perform(command, [])
+        if answers:  # what was taken back unbegun locks its key no longer
+            self._handle(answers)
         self._report.revoked(places)
 
     def _commit_last(self, command: Commit) -> None:

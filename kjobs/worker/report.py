@@ -13,7 +13,7 @@ from ..core.events import Committed, Place
 from ..core.outcome import Bury
 from ..core.partition import Entry
 from ..core.resume import Resumption
-from .facts import facts, fields, label
+from .facts import facts, fields, label, one_line
 
 log = logging.getLogger("kjobs.worker")
 
@@ -107,7 +107,7 @@ class Report:
         log.error(
             "%s could not be put on the dead letter queue and holds its key until it is: %s",
             label(call),
-            error,
+            one_line(str(error), 1000),
             extra=fields("burial.failed", call),
         )
         events.emit(events.BurialFailed(**call, error=str(error)))
@@ -116,7 +116,9 @@ class Report:
         """A call was deliberately given up."""
         self.totals.dropped += 1
         call = facts(entry, self._queue(entry), entry.failures + 1)
-        log.info("%s dropped: %s", label(call), why, extra=fields("call.dropped", call, why=why))
+        log.info(
+            "%s dropped: %s", label(call), one_line(why, 300), extra=fields("call.dropped", call, why=why)
+        )
         events.emit(events.CallDropped(**call, why=why))
 
     def resumed(self, place: Place, found: Resumption) -> None:
@@ -240,5 +242,5 @@ def brief(error: BaseException) -> str:
         text = str(error)
     except Exception:
         text = "<its __str__ raised>"
-    line = text.replace("\n", " ").replace("\r", " ")
-    return f"{type(error).__name__}: {line[:300]}" if line else type(error).__name__
+    line = one_line(text, 300)
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from kjobs.core.checkpoint import Checkpoint, decode
-from kjobs.core.commands import BuryEntry, Command, Commit, Lease, Pause, Recall, Resume, Start
+from kjobs.core.commands import BuryEntry, Command, Commit, Start
 from kjobs.core.events import (
     Assigned,
     Buried,
@@ -33,7 +33,7 @@ START = 1_000_000.0
 STRICT = Policy(retries=3, backoff=Backoff(base=4, factor=2, jitter="none"))
 RELAXED = Policy(retries=3, backoff=Backoff(base=4, factor=2, jitter="none"), order="relaxed")
 
-C = TypeVar("C", bound=Command)
+C = TypeVar("C")
 
 
 def failure(policy: Policy = STRICT, error: BaseException | None = None) -> Failed:
@@ -86,7 +86,12 @@ class Shell:
             self.confirm()
 
     def assign(
-        self, place: Place = HERE, offset: int = 0, checkpoint: Checkpoint | None = None, *, confirm: bool = True
+        self,
+        place: Place = HERE,
+        offset: int = 0,
+        checkpoint: Checkpoint | None = None,
+        *,
+        confirm: bool = True,
     ) -> None:
         """Assign a partition, and let the group confirm it unless told not to."""
         self._next[place] = offset
@@ -156,7 +161,7 @@ class Shell:
 
     def take(self, kind: type[C]) -> list[C]:
         """The commands of a kind since they were last asked for."""
-        found = [command for command in self.heard if isinstance(command, kind)]
+        found: list[C] = [command for command in self.heard if isinstance(command, kind)]
         self.heard = [command for command in self.heard if not isinstance(command, kind)]
         return found
 
@@ -185,5 +190,3 @@ def successor_of(offset: int, metadata: str, now: float, place: Place = HERE, **
     found = resume(offset, metadata, low=0, high=10**9)
     other.assign(place, found.offset, found.checkpoint)
     return other
-
-

@@ -126,7 +126,9 @@ def test_partitions_that_get_stuck_one_after_the_other_do_not_add_up() -> None:
 
 
 steps = st.lists(
-    st.tuples(st.integers(0, 4), st.integers(0, 60), st.integers(0, 60), st.floats(0, 1)), min_size=1, max_size=60
+    st.tuples(st.integers(0, 4), st.integers(0, 60), st.integers(0, 60), st.floats(0, 1)),
+    min_size=1,
+    max_size=60,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import string
 from dataclasses import replace
@@ -32,10 +33,7 @@ def checkpoints(draw: st.DrawFn, watermark: int, most: int = 6) -> Checkpoint:
         at = first + length
     high = at + draw(st.integers(0, 1000))
     offsets = sorted(draw(st.sets(st.integers(watermark, high + 10), max_size=most)))
-    trials = [
-        Trial(offset, draw(st.integers(0, 99)), draw(st.integers(0, 2**43)))
-        for offset in offsets
-    ]
+    trials = [Trial(offset, draw(st.integers(0, 99)), draw(st.integers(0, 2**43))) for offset in offsets]
     return Checkpoint(
         high=high,
         unfinished=tuple(unfinished),
@@ -77,7 +75,7 @@ def test_what_released_versions_wrote_is_read_for_ever() -> None:
     )
 
 
-# --- what is not ours ------------------------------------------------------------------------------
+# --- what is not ours ---------------------------------------------------------------------------------
 
 
 @given(placed, st.text(max_size=40) | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")))
@@ -111,19 +109,33 @@ def test_a_changed_character_is_noticed(placed: tuple[int, Checkpoint], data: st
     assert decode(watermark, changed) in (None, decode(watermark, text))
 
 
-@given(watermarks, st.none() | st.text(max_size=200) | st.text("0123456789abcdefk", max_size=60).map("k1".__add__))
+@given(
+    watermarks,
+    st.none() | st.text(max_size=200) | st.text("0123456789abcdefk", max_size=60).map("k1".__add__),
+)
 def test_foreign_text_is_no_checkpoint(watermark: int, text: str | None) -> None:
     assert decode(watermark, text) is None
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\0", "k1", "k1\0\0\0\0", "k10000", "k1000000000000", "k2" + "0" * 20, '{"member":"x"}', "k1" + "é" * 99]
+    "text",
+    [
+        "",
+        "\0",
+        "k1",
+        "k1\0\0\0\0",
+        "k10000",
+        "k1000000000000",
+        "k2" + "0" * 20,
+        '{"member":"x"}',
+        "k1" + "é" * 99,
+    ],
 )
 def test_text_that_looks_like_one_is_none(text: str) -> None:
     assert decode(0, text) is None
 
 
-# --- what does not fit -----------------------------------------------------------------------------
+# --- what does not fit --------------------------------------------------------------------------------
 
 
 def made(seed: int, watermark: int, stretches: int, failures: int) -> tuple[int, Checkpoint]:
@@ -135,8 +147,12 @@ def made(seed: int, watermark: int, stretches: int, failures: int) -> tuple[int,
         unfinished.append((first, length))
         at = first + length
     offsets = sorted(rng.sample(range(watermark, at + 1000), failures))
-    trials = tuple(Trial(offset, rng.randint(0, 9), rng.randint(10**12, 10**12 + 10**5)) for offset in offsets)
-    return watermark, Checkpoint(at + rng.randint(0, 9), tuple(unfinished), trials, seed % 7, "topic-id", seed % 2 == 0)
+    trials = tuple(
+        Trial(offset, rng.randint(0, 9), rng.randint(10**12, 10**12 + 10**5)) for offset in offsets
+    )
+    return watermark, Checkpoint(
+        at + rng.randint(0, 9), tuple(unfinished), trials, seed % 7, "topic-id", seed % 2 == 0
+    )
 
 
 crowded = st.builds(made, st.integers(0, 2**32), watermarks, st.integers(0, 1500), st.integers(0, 500))
@@ -186,11 +202,11 @@ def test_failures_outlive_the_map() -> None:
     assert 0 < len(only_trials.trials) < len(trials)
 
 
-# --- runs ----------------------------------------------------------------------------------------
+# --- runs ---------------------------------------------------------------------------------------------
 
 
 @given(st.sets(st.integers(0, 200)))
 def test_runs_are_the_offsets_and_as_few_as_can_be(offsets: set[int]) -> None:
     found = runs(sorted(offsets))
     assert {first + n for first, length in found for n in range(length)} == offsets
-    assert all(sum(one) < other[0] for one, other in zip(found, found[1:], strict=False))
+    assert all(sum(one) < other[0] for one, other in itertools.pairwise(found))

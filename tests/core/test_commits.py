@@ -63,7 +63,9 @@ def test_urgency_ends_with_the_commit() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 7), st.booleans()), max_size=40))
-def test_no_answer_is_worth_more_than_the_oldest_commit_it_may_be_about(steps: list[tuple[float, bool]]) -> None:
+def test_no_answer_is_worth_more_than_the_oldest_commit_it_may_be_about(
+    steps: list[tuple[float, bool]],
+) -> None:
     rhythm = Rhythm()
     commits, mine = Commits(rhythm), partition()
     now, unanswered = 100.0, list[float]()

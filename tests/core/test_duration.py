@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kjobs.core.duration import UNITS, seconds, spoken
@@ -74,6 +74,8 @@ def test_a_number_with_a_unit_is_that_many_units(number: int, unit: str) -> None
 
 
 @given(st.integers(0, 10**8))
+@example(1_234_567)
+@example(61_586_940)
 def test_what_is_spoken_can_be_read_again(length: int) -> None:
     assert seconds(spoken(float(length))) == length
 

@@ -47,7 +47,11 @@ def test_a_job_and_its_arguments_are_enough() -> None:
 
 def test_what_is_written_is_what_this_version_promised() -> None:
     plainly = Outgoing(
-        "01936f2e7c1a7b3e9d5a4c2b1f0e8d7c", "shop.mail.send_email", (7,), {"template": "welcome"}, 1795452627661
+        "01936f2e7c1a7b3e9d5a4c2b1f0e8d7c",
+        "shop.mail.send_email",
+        (7,),
+        {"template": "welcome"},
+        1795452627661,
     )
     assert msgspec.json.encode(plainly) == golden("v1/kjobs-0.1.0").wire
     timed = Outgoing(
@@ -62,7 +66,7 @@ def test_what_is_written_is_what_this_version_promised() -> None:
     assert msgspec.json.encode(timed) == golden("v1/kjobs-0.1.0-timed").wire
 
 
-# --- what is no call -----------------------------------------------------------------------------
+# --- what is no call ----------------------------------------------------------------------------------
 
 MALFORMED = {
     "no value": None,
@@ -130,7 +134,7 @@ def test_a_newer_version_says_which_and_that_the_worker_is_older() -> None:
         decode(None)
 
 
-# --- fuzz ----------------------------------------------------------------------------------------
+# --- fuzz ---------------------------------------------------------------------------------------------
 
 
 def read(value: bytes) -> Envelope | None:
@@ -167,7 +171,11 @@ def test_damaged_calls_are_a_call_or_malformed(value: bytes) -> None:
 LAST = 253_402_300_799_999
 
 json = st.recursive(
-    st.none() | st.booleans() | st.integers(0, LAST) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(0, LAST)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
@@ -191,9 +199,10 @@ def test_an_object_is_a_call_exactly_if_its_fields_are_of_the_right_types(fields
     found = read(msgspec.json.encode(fields))
     assert (found is not None) == right
     if found is not None:
-        assert plain(found) == {**plain(Envelope(fields["job"])), **{
-            name: value for name, value in fields.items() if name in Envelope.__struct_fields__
-        }}
+        assert plain(found) == {
+            **plain(Envelope(fields["job"])),
+            **{name: value for name, value in fields.items() if name in Envelope.__struct_fields__},
+        }
 
 
 @given(json, st.dictionaries(st.text(max_size=5), json, max_size=3))

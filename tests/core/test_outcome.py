@@ -49,7 +49,7 @@ def policy(**rules: Any) -> Policy:
     return Policy(**{"backoff": STEADY, "retries": 3, **rules})
 
 
-# --- failures ------------------------------------------------------------------------------------
+# --- failures -----------------------------------------------------------------------------------------
 
 
 def test_a_failure_is_retried_after_its_backoff() -> None:
@@ -113,7 +113,7 @@ def test_a_job_that_ends_the_process_is_a_failure_like_others(error: BaseExcepti
     assert after(error, policy(retry_on=(ValueError,))) == Bury(Reason.NOT_RETRIED, error, 1)
 
 
-# --- the job's own words -------------------------------------------------------------------------
+# --- the job's own words ------------------------------------------------------------------------------
 
 
 def test_a_job_may_say_itself_when_to_be_tried_again() -> None:
@@ -127,7 +127,9 @@ def test_a_job_may_say_itself_when_to_be_tried_again() -> None:
 @pytest.mark.parametrize(
     "rules", [{"retry_on": (ConnectionError,)}, {"retry_on": ()}, {"discard_on": (Exception,)}]
 )
-def test_asking_for_a_retry_needs_no_rule_that_allows_it(rules: dict[str, Any], retry_in: float | None) -> None:
+def test_asking_for_a_retry_needs_no_rule_that_allows_it(
+    rules: dict[str, Any], retry_in: float | None
+) -> None:
     error = Retry(delay=retry_in)
     wait = 4.0 if retry_in is None else retry_in
     assert after(error, policy(**rules), retry_in=retry_in) == RetryAt(NOW + wait, error, 1, holds_lane=True)
@@ -165,7 +167,7 @@ def test_a_job_that_gives_its_call_up_is_obeyed() -> None:
     assert dispose(Discarded("old"), failures=2, since=NOW, now=NOW) == Drop("old")
 
 
-# --- deadline, expiry, delay -----------------------------------------------------------------------
+# --- deadline, expiry, delay --------------------------------------------------------------------------
 
 
 def test_no_attempt_is_begun_after_the_deadline() -> None:

@@ -37,7 +37,7 @@ def offsets(entries: list[Entry]) -> list[int]:
     return [entry.offset for entry in entries]
 
 
-# --- lanes ---------------------------------------------------------------------------------------
+# --- lanes --------------------------------------------------------------------------------------------
 
 
 def test_the_head_of_a_lane_is_its_oldest_call_and_calls_without_a_key_have_none() -> None:
@@ -76,7 +76,7 @@ def test_records_may_have_no_value() -> None:
     assert (head.size, owner.size, owner.count) == (0, 0, 1)
 
 
-# --- the watermark -------------------------------------------------------------------------------
+# --- the watermark ------------------------------------------------------------------------------------
 
 
 def test_the_watermark_is_the_lowest_unfinished_call() -> None:
@@ -132,7 +132,7 @@ def test_count_and_size_are_of_what_is_unfinished() -> None:
     assert (owner.count, owner.size) == (2, 4)
 
 
-# --- the next owner ------------------------------------------------------------------------------
+# --- the next owner -----------------------------------------------------------------------------------
 
 
 def test_a_checkpoint_tells_what_is_unfinished_and_how_often_it_failed() -> None:
@@ -198,9 +198,11 @@ def test_no_hand_over_loses_repeats_or_forgets(keys: str, steps: list[tuple[str,
         held.update({entry.offset: entry for entry in owner.order if not entry.done})
 
     for step, number in steps:
-        heads = [n for n, entry in held.items() if not any(
-            other < n and entry.key is not None and held[other].key == entry.key for other in held
-        )]
+        heads = [
+            n
+            for n, entry in held.items()
+            if not any(other < n and entry.key is not None and held[other].key == entry.key for other in held)
+        ]
         match step:
             case "fetch":
                 take(min(len(log), fetched + number % 7))

@@ -22,7 +22,9 @@ draws = st.floats(0, 1, exclude_max=True)
 
 
 @given(backoffs, failures, draws)
-def test_a_wait_is_between_zero_and_its_ceiling_and_the_cap(backoff: Backoff, count: int, draw: float) -> None:
+def test_a_wait_is_between_zero_and_its_ceiling_and_the_cap(
+    backoff: Backoff, count: int, draw: float
+) -> None:
     wait = backoff.delay(count, draw)
     assert 0 <= wait <= backoff.ceiling(count) <= float(backoff.cap)  # type: ignore[arg-type]
 
@@ -72,7 +74,7 @@ def test_a_backoff_that_cannot_be_is_refused(options: dict[str, Any], sentence: 
         Backoff(**options)
 
 
-# --- what can be waited for in memory ------------------------------------------------------------
+# --- what can be waited for in memory -----------------------------------------------------------------
 
 
 def test_a_backoff_is_judged_by_the_longest_wait_its_retries_reach() -> None:
@@ -94,7 +96,9 @@ def test_a_wait_of_over_thirty_seconds_is_refused_and_the_way_out_told() -> None
 
 
 @given(backoffs, st.integers(0, 50), draws)
-def test_an_accepted_policy_never_waits_over_thirty_seconds(backoff: Backoff, retries: int, draw: float) -> None:
+def test_an_accepted_policy_never_waits_over_thirty_seconds(
+    backoff: Backoff, retries: int, draw: float
+) -> None:
     try:
         policy = Policy(retries=retries, backoff=backoff)
     except ValueError:

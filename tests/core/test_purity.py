@@ -60,7 +60,9 @@ def reaches(tree: ast.Module) -> set[str]:
     nodes = list(ast.walk(tree))
     named = {node.id for node in nodes if isinstance(node, ast.Name)}
     called = {
-        node.func.attr for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        node.func.attr
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     return named & REACHING | called & CLOCKS
 

@@ -24,6 +24,11 @@ def test_a_known_group_goes_on_with_what_it_knows() -> None:
     assert resume(100, note(100), low=0, high=500, topic_id="topic-one") == Resumption(100, KNOWN)
 
 
+def test_the_first_offset_of_all_is_an_offset_like_others() -> None:
+    assert resume(0, note(0), low=0, high=500) == Resumption(0, KNOWN)
+    assert resume(0, note(0), low=3, high=500) == Resumption(3, KNOWN, gap=(0, 3))
+
+
 @pytest.mark.parametrize("committed", [0, 5, 500])
 def test_both_ends_of_the_log_are_inside(committed: int) -> None:
     assert resume(committed, None, low=0, high=500) == Resumption(committed)
@@ -54,7 +59,9 @@ def test_a_topic_shorter_than_the_commit_is_another_one() -> None:
 def test_an_unknown_id_on_either_side_proves_nothing() -> None:
     nameless = Checkpoint(high=100, epoch=4)
     assert resume(100, note(100), low=0, high=500, topic_id="") == Resumption(100, KNOWN)
-    assert resume(100, note(100, nameless), low=0, high=500, topic_id="topic-two") == Resumption(100, nameless)
+    assert resume(100, note(100, nameless), low=0, high=500, topic_id="topic-two") == Resumption(
+        100, nameless
+    )
 
 
 def test_another_topic_is_not_told_as_a_gap() -> None:

@@ -21,7 +21,7 @@ def committed(shell: Shell) -> list[tuple[int, ...]]:
     return [tuple(offset for _, offset, _ in commit.offsets) for commit in shell.take(Commit)]
 
 
-# --- when ----------------------------------------------------------------------------------------------
+# --- when ---------------------------------------------------------------------------------------------
 
 
 def test_finished_calls_are_committed_within_a_quarter_of_a_second() -> None:
@@ -108,7 +108,7 @@ def test_a_commit_never_goes_back() -> None:
     assert seen == sorted(seen)
 
 
-# --- back-pressure -------------------------------------------------------------------------------------
+# --- back-pressure ------------------------------------------------------------------------------------
 
 
 def test_a_buffer_that_stays_full_pauses_what_fills_it_and_resumes_it_when_half_empty() -> None:

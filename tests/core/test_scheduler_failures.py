@@ -30,7 +30,7 @@ def assigned(**options: object) -> Shell:
     return shell
 
 
-# --- retries -------------------------------------------------------------------------------------
+# --- retries ------------------------------------------------------------------------------------------
 
 
 def test_a_failing_call_is_tried_as_often_as_its_policy_says_and_then_buried() -> None:
@@ -69,7 +69,9 @@ def test_an_error_is_not_kept_longer_than_it_is_needed() -> None:
     assert not isinstance(entry.outcome, type(failure())), "it would keep the frames of the job alive"
 
 
-@pytest.mark.parametrize("outcome", [failure(), Snoozed(4.0, STRICT), failure(RELAXED), Snoozed(4.0, RELAXED)])
+@pytest.mark.parametrize(
+    "outcome", [failure(), Snoozed(4.0, STRICT), failure(RELAXED), Snoozed(4.0, RELAXED)]
+)
 def test_a_wait_and_the_failures_before_it_outlive_a_crash(outcome: Outcome) -> None:
     shell = assigned()
     shell.fetch("aa")
@@ -115,7 +117,21 @@ def test_a_failure_is_committed_sooner_than_a_success() -> None:
     assert commits[0].offsets[0][:2] == (HERE, 1)
 
 
-# --- only what is unfinished runs again ----------------------------------------------------------------
+def test_a_deadline_counts_from_the_time_of_the_record() -> None:
+    shell = assigned()
+    hasty = Policy(retries=9, backoff=Backoff(base=4, factor=1, jitter="none"), deadline=10.0)
+    shell.fetch("a")
+    for _ in range(2):
+        shell.finish(0, outcome=failure(hasty))
+        shell.live(4)
+    assert shell.running == [0]
+    shell.finish(0, outcome=failure(hasty))
+    (order,) = shell.take(BuryEntry)
+    assert order.entry.burial is not None
+    assert (order.entry.burial.reason, order.entry.burial.attempts) == (Reason.DEADLINE, 3)
+
+
+# --- only what is unfinished runs again ---------------------------------------------------------------
 
 
 @given(st.text("abc-", min_size=1, max_size=40), st.lists(st.integers(0, 99), max_size=60), st.booleans())
@@ -153,7 +169,7 @@ def test_after_a_crash_exactly_the_unfinished_run_again_with_their_failures(
     assert {offset: count for offset, count in seen.items() if count} == failures
 
 
-# --- dead letters ----------------------------------------------------------------------------------
+# --- dead letters -------------------------------------------------------------------------------------
 
 
 def test_the_offset_passes_only_when_the_dead_letter_is_acknowledged() -> None:
@@ -241,7 +257,7 @@ def test_bad_records_stop_nothing(outcome: Condemned) -> None:
     assert shell.commit()[0] == 200
 
 
-# --- what is given up ------------------------------------------------------------------------------
+# --- what is given up ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("outcome", "why"), [(Discarded("old news"), "old news"), (Expired(1.0), "expired")])

@@ -6,8 +6,7 @@ import pytest
 
 from kjobs.core.checkpoint import decode
 from kjobs.core.commands import Commit, Lease, Recall
-from kjobs.core.events import Assigned, Committed, Finished, Lost, Recalled, Revoked, Revoking, Stopping
-from kjobs.core.outcome import OK, Outcome
+from kjobs.core.events import Assigned, Committed, Lost, Revoked, Revoking, Stopping
 from tests.core.shell import HERE, THERE, Shell, failure
 
 LEASE = 8.0
@@ -19,7 +18,7 @@ def assigned(**options: object) -> Shell:
     return shell
 
 
-# --- the first word of the group -----------------------------------------------------------------------
+# --- the first word of the group ----------------------------------------------------------------------
 
 
 def test_no_call_begins_before_the_group_has_confirmed_the_assignment() -> None:
@@ -63,7 +62,7 @@ def test_an_answer_nobody_waits_for_proves_nothing() -> None:
     assert shell.running == []
 
 
-# --- the lease -----------------------------------------------------------------------------------------
+# --- the lease ----------------------------------------------------------------------------------------
 
 
 def test_without_a_word_of_the_group_nothing_begins_any_more() -> None:
@@ -143,7 +142,7 @@ def test_a_commit_that_merely_failed_ends_no_lease() -> None:
     assert shell.running == [0]
 
 
-# --- taken away in order ---------------------------------------------------------------------------------
+# --- taken away in order ------------------------------------------------------------------------------
 
 
 def test_what_is_about_to_go_begins_nothing_more() -> None:
@@ -195,8 +194,10 @@ def test_what_was_lost_is_forgotten_without_a_commit() -> None:
     shell.fetch("ab")
     shell.finish(0)
     shell.take(Commit)
+    (handed,) = shell.out.values()
     commands = shell.tell(Lost([HERE]))
     assert Recall([HERE]) in commands
+    assert not handed.partition.open, "a slot that has it and not begun it yet does not begin it"
     assert not [command for command in commands if isinstance(command, Commit)]
     shell.wait(2)
     assert shell.take(Commit) == []
@@ -219,90 +220,7 @@ def test_a_waiting_call_of_a_partition_that_went_never_wakes() -> None:
     assert shell.running == []
 
 
-# --- calls that still run of what went -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("away", [Revoked, Lost])
-@pytest.mark.parametrize("outcome", [OK, failure()])
-def test_a_key_stays_locked_while_a_call_of_it_still_runs_here(
-    away: type[Revoked | Lost], outcome: Outcome
-) -> None:
-    shell = assigned(chain=1)
-    shell.fetch("ab-")
-    old = {offset: shell.out.pop(offset) for offset in (0, 1, 2)}
-    shell.tell(away([HERE]))
-    shell.assign()
-    shell.refetch("ab-c-")
-    assert shell.running == [3, 4], "the keys a and b, and the call without one, run here already"
-    old[0].outcome = outcome
-    shell.tell(Finished([old[0]]))
-    assert shell.running == [3, 4, 0]
-    assert shell.out[0] is not old[0], "it counts for the new assignment only"
-    old[2].outcome = outcome
-    shell.tell(Finished([old[2]]))
-    assert shell.running == [3, 4, 0, 2]
-    shell.run()
-    assert shell.commit()[0] == 1, "the key b is locked still"
-
-
-def test_a_key_is_free_once_all_its_calls_of_earlier_assignments_ended() -> None:
-    shell = assigned(chain=1)
-    first = [shell.fetch("a") and shell.out.pop(0)]
-    shell.tell(Lost([HERE]))
-    shell.assign()
-    shell.refetch("a")
-    assert shell.running == []
-    first[0].outcome = OK
-    shell.tell(Finished([first[0]]))
-    assert shell.running == [0]
-    second = shell.out.pop(0)
-    shell.tell(Lost([HERE]))
-    shell.assign()
-    shell.refetch("aa")
-    assert shell.running == []
-    second.outcome = OK
-    shell.tell(Finished([second]))
-    shell.run()
-    assert shell.commit()[0] == 2
-
-
-def test_a_call_that_was_taken_back_unbegun_locks_nothing() -> None:
-    shell = assigned(chain=1)
-    shell.fetch("a")
-    old = shell.out.pop(0)
-    shell.tell(Revoking([HERE]), Revoked([HERE]))
-    shell.assign()
-    shell.refetch("a")
-    assert shell.running == []
-    shell.tell(Recalled([old]))
-    assert shell.running == [0]
-
-
-def test_a_chain_that_still_runs_locks_its_key_until_it_ends() -> None:
-    shell = assigned(chain=4)
-    shell.fetch("aaa")
-    old = [shell.out.pop(0), *(entry for entry in shell.scheduler.partitions[HERE].order if entry.offset)]
-    shell.tell(Lost([HERE]))
-    shell.assign()
-    shell.refetch("aaa")
-    shell.tell(Finished([old[0]]))  # its slot went on with the second at that moment
-    assert shell.running == []
-    old[1].more = False  # and saw then that the partition was gone
-    shell.tell(Finished([old[1]]))
-    assert shell.running == [0]
-
-
-def test_locks_are_of_one_partition() -> None:
-    shell = assigned(chain=1)
-    shell.fetch("a")
-    shell.out.pop(0)
-    shell.tell(Lost([HERE]))
-    shell.assign(THERE, 100)
-    shell.fetch("a", THERE)
-    assert shell.running == [100]
-
-
-# --- stopping --------------------------------------------------------------------------------------------
+# --- stopping -----------------------------------------------------------------------------------------
 
 
 def test_a_worker_that_stops_begins_nothing_and_finishes_what_runs() -> None:

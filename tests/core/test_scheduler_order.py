@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +18,7 @@ def assigned(**options: object) -> Shell:
     return shell
 
 
-# --- lanes ---------------------------------------------------------------------------------------
+# --- lanes --------------------------------------------------------------------------------------------
 
 
 def test_of_each_key_only_the_oldest_call_runs() -> None:
@@ -66,7 +64,7 @@ def test_no_key_starves_another_even_if_it_has_a_thousand_calls_more() -> None:
     assert {1000, 1001, last} <= set(shell.order)
 
 
-# --- chains --------------------------------------------------------------------------------------
+# --- chains -------------------------------------------------------------------------------------------
 
 
 def test_a_slot_may_go_on_in_its_lane_as_far_as_the_chain_is_long() -> None:
@@ -113,7 +111,7 @@ def test_a_chain_may_end_in_one_batch() -> None:
     assert shell.commit()[0] == 4
 
 
-# --- waiting -------------------------------------------------------------------------------------
+# --- waiting ------------------------------------------------------------------------------------------
 
 
 def test_a_failing_call_holds_its_own_key_and_nothing_else() -> None:
@@ -201,7 +199,7 @@ def test_a_snooze_counts_no_attempt_and_a_failure_does() -> None:
     assert isinstance(told.error, ValueError)
 
 
-# --- several partitions ----------------------------------------------------------------------------
+# --- several partitions -------------------------------------------------------------------------------
 
 
 def test_lanes_are_of_one_partition() -> None:
@@ -219,85 +217,3 @@ def test_records_of_a_partition_that_is_not_ours_are_ignored() -> None:
     shell = assigned()
     assert shell.tell(Fetched(THERE, [FakeRecord(0)])) == []
     assert shell.scheduler.held == 0
-
-
-# --- a budget ------------------------------------------------------------------------------------
-
-
-def test_a_budget_of_attempts_is_kept_to_the_one() -> None:
-    shell = assigned(attempts=3)
-    shell.fetch("aab-")
-    assert shell.running == [0, 2, 3]
-    shell.finish(0, 2, 3)
-    shell.fetch("c-")
-    assert shell.running == []
-    assert shell.commit()[0] == 1, "the first call, and what was never begun is not passed"
-
-
-def test_a_retry_is_an_attempt_like_another() -> None:
-    shell = assigned(attempts=2)
-    shell.fetch("ab")
-    shell.finish(0, 1, outcome=failure())
-    shell.wait(5)
-    assert shell.running == []
-    assert shell.scheduler.attempts_left == 0
-
-
-def test_what_was_handed_out_and_not_begun_is_not_counted() -> None:
-    shell = assigned(attempts=2)
-    shell.fetch("ab")
-    shell.give_back(0)
-    assert shell.running == [1, 0]
-
-
-def test_a_look_at_a_call_before_its_time_is_no_attempt() -> None:
-    shell = assigned(attempts=1)
-    shell.fetch("a")
-    shell.finish(0, outcome=Early(shell.now + 5, STRICT))
-    shell.wait(5)
-    assert shell.running == [0]
-
-
-# --- what the shell may ask --------------------------------------------------------------------------
-
-
-def test_busy_is_what_runs() -> None:
-    shell = assigned()
-    assert not shell.scheduler.busy()
-    shell.fetch("ab")
-    assert shell.scheduler.busy()
-    assert shell.scheduler.busy([HERE])
-    assert not shell.scheduler.busy([THERE])
-    shell.finish(0)
-    assert shell.scheduler.busy()
-    shell.finish(1, outcome=failure())
-    assert not shell.scheduler.busy(), "a call that waits does not run"
-    assert shell.scheduler.held == 1
-
-
-def test_following_tells_that_calls_wait_for_the_end_of_others() -> None:
-    shell = assigned(chain=1)
-    shell.fetch("ab")
-    assert not shell.scheduler.following
-    shell.fetch("a")
-    assert shell.scheduler.following
-    shell.finish(0)
-    assert not shell.scheduler.following
-
-
-def test_the_oldest_call_is_known_by_its_time() -> None:
-    shell = assigned()
-    assert shell.scheduler.oldest() is None
-    shell.fetch("a")
-    first = int(shell.now * 1000)
-    shell.live(7)
-    shell.fetch("b")
-    assert shell.scheduler.oldest() == first
-    shell.finish(0)
-    assert shell.scheduler.oldest() == int(shell.now * 1000)
-
-
-def test_starts_are_told_in_the_order_of_the_log() -> None:
-    shell = assigned()
-    shell.fetch("-" * 50)
-    assert all(one < other for one, other in pairwise(shell.order))

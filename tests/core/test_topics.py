@@ -19,7 +19,10 @@ def test_the_names_of_topics() -> None:
     assert Names().queue("mail") == "kjobs.mail"
 
 
-@given(st.from_regex(r"[A-Za-z0-9._-]{1,40}", fullmatch=True), st.from_regex(r"[A-Za-z0-9._-]{1,40}", fullmatch=True))
+@given(
+    st.from_regex(r"[A-Za-z0-9._-]{1,40}", fullmatch=True),
+    st.from_regex(r"[A-Za-z0-9._-]{1,40}", fullmatch=True),
+)
 def test_a_queue_is_found_again_by_its_topic(prefix: str, queue: str) -> None:
     try:
         check_queue(queue)

@@ -11,7 +11,8 @@ from kjobs import __version__
 from tools.settings_page import PAGE, page
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "DESIGN.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "DESIGN.md", ROOT / "CHANGELOG.md"]
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
 #: Pages whose Python is run by a test of their own.
 RUN_ELSEWHERE = {"testing.md"}
 

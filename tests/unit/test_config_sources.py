@@ -31,7 +31,7 @@ def write(folder: Path, own: str = "", project: str = "") -> None:
         (folder / "pyproject.toml").write_text(project)
 
 
-# --- precedence ------------------------------------------------------------------------------------------
+# --- precedence ---------------------------------------------------------------------------------------
 
 
 def test_each_source_wins_over_those_below_it(here: Path) -> None:
@@ -73,12 +73,12 @@ def test_an_argument_of_none_is_not_set(here: Path) -> None:
     assert found.source("threads") == "default"
 
 
-# --- files -----------------------------------------------------------------------------------------------
+# --- files --------------------------------------------------------------------------------------------
 
 
 def test_a_file_is_found_above_and_the_nearest_counts(here: Path) -> None:
     write(here.parent.parent, own='group = "far"\n')
-    write(here.parent, own='threads = 2\n')
+    write(here.parent, own="threads = 2\n")
     found = gathered(here)
     assert (found.group, found.threads) == ("kjobs", 2)
 
@@ -111,7 +111,7 @@ def test_a_table_that_is_none_is_refused(here: Path) -> None:
         gathered(here)
 
 
-# --- the environment -----------------------------------------------------------------------------------------
+# --- the environment ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(set(names()) - {"kafka", "modules"}))
@@ -122,7 +122,9 @@ def test_every_setting_has_a_variable(here: Path, name: str) -> None:
 
 
 def test_variables_of_others_are_no_settings(here: Path) -> None:
-    found = gathered(here, {"GROUP": "x", "kjobs_group": "x", "KJOBS_TEST_KAFKA": "x", "KJOBS_FAILPOINT": "x"})
+    found = gathered(
+        here, {"GROUP": "x", "kjobs_group": "x", "KJOBS_TEST_KAFKA": "x", "KJOBS_FAILPOINT": "x"}
+    )
     assert found.sources == {}
 
 
@@ -146,7 +148,12 @@ def test_the_kafka_table_is_merged_option_by_option(here: Path) -> None:
     found = gathered(here, environ, kafka={"client.id": "argument"})
     assert found.kafka == {"sasl.username": "env", "ssl.ca.location": "ca.pem", "client.id": "argument"}
     origins = found.source("kafka").split(", ")
-    assert origins == [str(here / "kjobs.toml"), "KJOBS_KAFKA_CLIENT_ID", "KJOBS_KAFKA_SASL_USERNAME", "argument"]
+    assert origins == [
+        str(here / "kjobs.toml"),
+        "KJOBS_KAFKA_CLIENT_ID",
+        "KJOBS_KAFKA_SASL_USERNAME",
+        "argument",
+    ]
 
 
 def test_a_kafka_setting_that_is_no_table_is_refused_wherever_it_is(here: Path) -> None:
@@ -156,11 +163,11 @@ def test_a_kafka_setting_that_is_no_table_is_refused_wherever_it_is(here: Path) 
     with pytest.raises(ConfigError, match=r"kafka.*expected a table of librdkafka options"):
         gathered(here, {"KJOBS_KAFKA_SASL_USERNAME": "shop"})
     (here / "kjobs.toml").unlink()
-    with pytest.raises(ConfigError, match="kafka.*KJOBS_KAFKA"):
+    with pytest.raises(ConfigError, match=r"kafka.*KJOBS_KAFKA"):
         gathered(here, {"KJOBS_KAFKA": "x"})
 
 
-# --- an app ----------------------------------------------------------------------------------------------------
+# --- an app -------------------------------------------------------------------------------------------
 
 
 def test_an_app_gathers_its_settings_when_they_are_first_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +192,8 @@ def test_configure_adds_to_what_was_set_before() -> None:
 
 def test_every_setting_is_explained() -> None:
     assert all(len(about(name)) > 5 for name in names())
-    assert {"bootstrap_servers", "prefix", "group", "modules", "processes", "threads", "grace"} <= set(names())
+    assert {"bootstrap_servers", "prefix", "group", "modules", "processes", "threads", "grace"} <= set(
+        names()
+    )
     assert {"state_dir", "delay_store", "enqueue_timeout", "create_topics", "partitions"} <= set(names())
     assert {"group_protocol", "session_timeout", "kafka"} <= set(names())

@@ -34,7 +34,7 @@ def test_the_defaults() -> None:
     assert (found.modules, dict(found.kafka)) == ((), {})
 
 
-# --- spellings ---------------------------------------------------------------------------------------------
+# --- spellings ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_values_in_code_and_files_need_no_text() -> None:
     assert found.kafka == {"retries": 3}
 
 
-# --- refusals ----------------------------------------------------------------------------------------------
+# --- refusals -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,8 @@ def test_a_bad_value_is_refused_with_its_name_value_source_and_what_is_expected(
     said = refusal({f"KJOBS_{name.upper()}": value})
     assert said.startswith(f"setting {name}={value!r} (KJOBS_{name.upper()}): ")
     assert sentence in said
-    assert refusal(**{name: value}).startswith(f"setting {name}={value!r} (argument): ")
+    given: dict[str, Any] = {name: value}
+    assert refusal(**given).startswith(f"setting {name}={value!r} (argument): ")
 
 
 @pytest.mark.parametrize(
@@ -117,14 +118,16 @@ def test_a_bad_value_is_refused_with_its_name_value_source_and_what_is_expected(
         ("kafka", ["x"]),
     ],
 )
-def test_a_value_of_a_wrong_type_is_refused(name: str, value: object) -> None:
+def test_a_value_of_a_wrong_type_is_refused(name: str, value: Any) -> None:
     assert f"setting {name}=" in refusal(**{name: value})
 
 
 def test_an_unknown_setting_is_refused_and_the_one_that_was_meant_named() -> None:
     assert refusal(thread=3) == "unknown setting 'thread' (argument). Did you mean threads?"
     said = refusal({"KJOBS_BOOTSTRAP_SERVER": "x"})
-    assert said == "unknown setting 'bootstrap_server' (KJOBS_BOOTSTRAP_SERVER). Did you mean bootstrap_servers?"
+    assert (
+        said == "unknown setting 'bootstrap_server' (KJOBS_BOOTSTRAP_SERVER). Did you mean bootstrap_servers?"
+    )
     assert "Settings: bootstrap_servers, prefix, group" in refusal(zzz=1)
     assert "unknown setting 'sources'" in refusal(sources={})
 
@@ -134,7 +137,7 @@ def test_an_app_refuses_as_soon_as_it_is_asked() -> None:
         _ = App(grup="shop").settings
 
 
-# --- librdkafka options --------------------------------------------------------------------------------------
+# --- librdkafka options -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("option", sorted(FIXED))
@@ -155,7 +158,7 @@ def test_what_the_design_calls_not_negotiable_is_fixed() -> None:
     assert {"debug", "plugin.library.paths"} <= UNSAFE
 
 
-# --- secrets -----------------------------------------------------------------------------------------------
+# --- secrets ------------------------------------------------------------------------------------------
 
 CANARY = "canary-5ecret"
 SECRETS = {

@@ -39,7 +39,7 @@ def context(
     return Context(entry, decode(value), "mail", deadline)
 
 
-# --- outside a call ----------------------------------------------------------------------------------------
+# --- outside a call -----------------------------------------------------------------------------------
 
 
 def test_outside_a_call_there_is_none_and_it_says_why() -> None:
@@ -82,7 +82,7 @@ def test_a_call_is_known_in_its_own_thread_and_in_tasks_begun_there() -> None:
         current()
 
 
-# --- what a job can know -----------------------------------------------------------------------------------
+# --- what a job can know ------------------------------------------------------------------------------
 
 
 def test_all_that_a_job_can_know_of_its_call() -> None:
@@ -124,7 +124,7 @@ def test_a_job_is_told_when_its_partition_is_taken_away() -> None:
     assert known.cancelled
 
 
-# --- the fence ---------------------------------------------------------------------------------------------
+# --- the fence ----------------------------------------------------------------------------------------
 
 
 @given(st.tuples(st.integers(1, 9), st.integers(0, 99)), st.tuples(st.integers(1, 9), st.integers(0, 99)))

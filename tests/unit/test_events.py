@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,10 +12,10 @@ from kjobs.events import CallBuried, CallDropped, Event, WorkerReady, WorkerStop
 
 
 @pytest.fixture(autouse=True)
-def nobody_else(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only this test's subscribers."""
     monkeypatch.setattr(events, "_subscribers", {})
-    yield
+    return
 
 
 DROPPED = CallDropped("i", "j", "q", None, 0, 0, 1, 1, why="old")
@@ -97,7 +96,11 @@ def test_an_event_cannot_be_changed_by_who_hears_it() -> None:
 
 
 def test_events_about_calls_all_say_which_call() -> None:
-    of_calls = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, events.CallEvent)]
+    of_calls = [
+        kind
+        for kind in vars(events).values()
+        if isinstance(kind, type) and issubclass(kind, events.CallEvent)
+    ]
     assert CallBuried in of_calls
     for kind in of_calls:
         assert kind.__struct_fields__[:8] == (

@@ -60,7 +60,9 @@ def python(code: str) -> str:
 
 def test_the_exported_names_are_these() -> None:
     assert sorted(kjobs.__all__) == NAMES
-    assert {"App", "job", "batch", "current", "Backoff", "Retry", "Snooze", "DeadLetter", "Discard"} <= set(NAMES)
+    assert {"App", "job", "batch", "current", "Backoff", "Retry", "Snooze", "DeadLetter", "Discard"} <= set(
+        NAMES
+    )
     for name in NAMES:
         getattr(kjobs, name)
 
@@ -70,7 +72,9 @@ def test_every_exported_name_is_documented(name: str) -> None:
     thing = getattr(kjobs, name)
     text = thing.__doc__ if inspect.isclass(thing) or callable(thing) else type(thing).__doc__
     assert text
-    assert re.match(r"[A-Z`].{10,}\.", text.strip().split("\n\n")[0].replace("\n", " ")), "a sentence comes first"
+    assert re.match(r"[A-Z`].{10,}\.", text.strip().split("\n\n")[0].replace("\n", " ")), (
+        "a sentence comes first"
+    )
 
 
 @pytest.mark.parametrize("kind", [kjobs.App, kjobs.Job, kjobs.Handle, kjobs.Context, kjobs.Backoff])
@@ -90,13 +94,24 @@ def test_every_error_is_in_the_tree_and_is_kjobs_own() -> None:
         thing = getattr(kjobs, name)
         if isinstance(thing, type) and issubclass(thing, Exception):
             verdict = issubclass(thing, kjobs.Retry.__mro__[1])
-            assert issubclass(thing, kjobs.KjobsError) != verdict, "verdicts are raised by jobs, errors by kjobs"
+            assert issubclass(thing, kjobs.KjobsError) != verdict, (
+                "verdicts are raised by jobs, errors by kjobs"
+            )
 
 
 def test_importing_kjobs_imports_no_client_no_event_loop_and_no_command_line() -> None:
     loaded = python("import kjobs, sys; print(*sorted(sys.modules))").split()
     assert "kjobs.job" in loaded
-    heavy = {"confluent_kafka", "asyncio", "click", "cronsim", "multiprocessing", "sqlite3", "pydantic", "ctypes"}
+    heavy = {
+        "confluent_kafka",
+        "asyncio",
+        "click",
+        "cronsim",
+        "multiprocessing",
+        "sqlite3",
+        "pydantic",
+        "ctypes",
+    }
     assert not heavy & set(loaded)
     assert not [name for name in loaded if name.startswith(("kjobs.worker", "kjobs.cli", "kjobs.testing"))]
 

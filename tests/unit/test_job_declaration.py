@@ -21,7 +21,7 @@ def app() -> App:
     return App()
 
 
-# --- the decorator -----------------------------------------------------------------------------------------
+# --- the decorator ------------------------------------------------------------------------------------
 
 
 def test_bare_and_called_are_the_same(app: App) -> None:
@@ -75,7 +75,7 @@ def test_every_option_arrives(app: App) -> None:
 
 
 def test_one_exception_or_many(app: App) -> None:
-    @app.job(retry_on=ValueError, discard_on=[KeyError, IndexError])  # type: ignore[call-overload]
+    @app.job(retry_on=ValueError, discard_on=(KeyError, IndexError))
     def either() -> None: ...
 
     assert either.policy.retry_on == (ValueError,)
@@ -93,7 +93,7 @@ def test_a_job_looks_like_its_function(app: App) -> None:
     assert declared.__qualname__ == send.__qualname__
     assert declared.__wrapped__ is send
     assert inspect.signature(declared) == inspect.signature(send)
-    assert inspect.unwrap(declared) is send  # type: ignore[arg-type]
+    assert inspect.unwrap(declared) is send
     assert repr(declared) == f"<Job {__name__}.{send.__qualname__} on queue default>"
 
 
@@ -115,7 +115,7 @@ def test_the_default_app_takes_jobs_of_the_module_level_decorator() -> None:
     assert kjobs.default_app.find("unit.default-app") is mine
 
 
-# --- names -------------------------------------------------------------------------------------------------
+# --- names --------------------------------------------------------------------------------------------
 
 
 def outside() -> None: ...
@@ -156,7 +156,12 @@ def test_a_script_names_its_jobs_as_others_would_import_them(
         (tmp_path / "pack" / f"{module}.py").write_text(MAIN if module != "__init__" else "")
     root = str(Path(kjobs.__file__).parent.parent)
     done = subprocess.run(
-        [sys.executable, *command], cwd=tmp_path, env={"PYTHONPATH": root}, capture_output=True, text=True, timeout=60
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env={"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (done.stdout.strip(), done.stderr) == (name, "")
 
@@ -186,7 +191,7 @@ def test_two_functions_cannot_have_one_name(app: App) -> None:
 
         assert "test_two_functions_cannot_have_one_name.<locals>.one" in str(caught.value)
         assert "give one of them another name=" in str(caught.value)
-    with pytest.raises(DeclarationError, match="job mail.send is declared twice"):
+    with pytest.raises(DeclarationError, match=r"job mail\.send is declared twice"):
 
         @app.job(name="mail.new", aliases=("mail.send",))
         def three() -> None: ...
@@ -215,7 +220,7 @@ def test_apps_do_not_share_jobs(app: App) -> None:
     assert (app.find("mail.send"), other.find("mail.send")) == (one, two)
 
 
-# --- what cannot be ------------------------------------------------------------------------------------------
+# --- what cannot be -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -234,7 +239,9 @@ def test_apps_do_not_share_jobs(app: App) -> None:
         ({"key": "user"}, "key='user' is not a parameter of .*; its parameters are template, user_id"),
     ],
 )
-def test_what_cannot_be_is_refused_when_it_is_declared(app: App, options: dict[str, Any], sentence: str) -> None:
+def test_what_cannot_be_is_refused_when_it_is_declared(
+    app: App, options: dict[str, Any], sentence: str
+) -> None:
     def send(user_id: int, template: str = "x") -> None: ...
 
     with pytest.raises(DeclarationError, match=rf"^job mail.send: .*{sentence}") as caught:

@@ -27,7 +27,9 @@ def declared(app: App, **options: Any) -> Any:
 def test_options_win_over_the_job_and_leave_it_as_it_is(pair: tuple[App, Recorder]) -> None:
     app, sent = pair
     job = declared(app, queue="mail", key="a", expires="1h")
-    handle = job.options(key="k", queue="bulk", id="mine", expires=60, headers={"a": "b"}, ack="none").delay(7)
+    handle = job.options(key="k", queue="bulk", id="mine", expires=60, headers={"a": "b"}, ack="none").delay(
+        7
+    )
     call, envelope = sent.last, sent.envelope
     assert (handle.id, handle.queue, handle.key) == ("mine", "bulk", "k")
     assert (call.key, call.headers, call.ack) == (b"k", [("a", b"b")], "none")
@@ -46,10 +48,12 @@ def test_options_can_be_used_many_times(pair: tuple[App, Recorder]) -> None:
     assert one.id != two.id
 
 
-# --- time ----------------------------------------------------------------------------------------------------
+# --- time ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("delay", "ms"), [("500ms", 500), (5, 5000), (0, 0), (timedelta(seconds=30), 30_000)])
+@pytest.mark.parametrize(
+    ("delay", "ms"), [("500ms", 500), (5, 5000), (0, 0), (timedelta(seconds=30), 30_000)]
+)
 def test_a_delay_counts_from_now(pair: tuple[App, Recorder], delay: Any, ms: int) -> None:
     app, sent = pair
     handle = declared(app).options(delay=delay).delay()
@@ -86,7 +90,9 @@ def test_the_expiry_of_a_delayed_call_counts_from_when_it_may_start(pair: tuple[
 @pytest.mark.parametrize("delay", ["31s", 30.001, "5m", timedelta(days=1)])
 def test_a_delay_too_long_to_wait_in_memory_is_refused(pair: tuple[App, Recorder], delay: Any) -> None:
     app, sent = pair
-    with pytest.raises(ValueError, match="a call can be delayed by at most 30s: it waits in a worker's memory"):
+    with pytest.raises(
+        ValueError, match="a call can be delayed by at most 30s: it waits in a worker's memory"
+    ):
         declared(app).options(delay=delay)
     assert sent.calls == []
 
@@ -99,7 +105,7 @@ def test_a_time_too_far_away_is_refused_when_the_call_is_made(pair: tuple[App, R
     assert sent.calls == []
 
 
-# --- refusals ------------------------------------------------------------------------------------------------
+# --- refusals -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

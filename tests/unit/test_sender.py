@@ -44,7 +44,9 @@ def producer_of(app: App) -> object:
     ],
     ids=["delay", "adelay", "ack none", "adelay ack none", "options"],
 )
-def test_a_call_that_is_too_large_is_refused_before_anything_is_sent(enqueue: Callable[[Any, str], Any]) -> None:
+def test_a_call_that_is_too_large_is_refused_before_anything_is_sent(
+    enqueue: Callable[[Any, str], Any],
+) -> None:
     app, send = small()
     with pytest.raises(CallTooLarge) as caught:
         enqueue(send, "x" * 1000)
@@ -152,6 +154,22 @@ def test_without_a_kafka_a_call_is_refused_within_its_timeout_and_known_not_to_b
     assert "3 of 3 calls were not enqueued; call 0: " in str(error)
     assert [handle.offset for handle in error.handles] == [None] * 3
     assert error.definite
+    app.close()
+
+
+def test_a_batch_is_sent_at_its_end_and_what_failed_is_told_there() -> None:
+    app, send = small()
+    began = []
+    with pytest.raises(BatchError) as caught, app.batch():
+        handle = send.delay("x")
+        began.append(handle)
+        began.append(asyncio.run(send.adelay("y")))
+        began += send.delay_many([("z",), ("z",)])
+        began.append(send.options(ack="none").delay("w"))
+        assert [handle.offset for handle in began] == [None] * 5
+        assert producer_of(app) is None, "nothing is sent before the end"
+    assert caught.value.handles == began
+    assert [position for position, _ in caught.value.failures] == [0, 1, 2, 3, 4]
     app.close()
 
 

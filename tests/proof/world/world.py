@@ -311,7 +311,7 @@ class World:
         plan = self.plan
         stall = 1.6 if plan.stall else 0.1
         return Config(
-            graceful_only=plan.graceful and not plan.slow,
+            graceful_only=plan.graceful and not plan.slow and plan.metadata >= 4000,
             rules=self.rules,
             slots=plan.slots,
             max_records=2 * plan.bounds.records + _FETCH * plan.partitions,
