@@ -72,6 +72,10 @@ class Commits:
         found = self._under_way.pop(place, None)
         return None if found is None else (found[0], found[1] + self.rhythm.lease)
 
+    def awaits(self, place: Place) -> bool:
+        """Whether the answer to a commit of the partition is still to come."""
+        return place in self._under_way
+
     def forget(self, place: Place) -> None:
         """The partition was taken away; what is still answered about it means nothing."""
         self._under_way.pop(place, None)

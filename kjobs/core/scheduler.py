@@ -150,12 +150,19 @@ class Scheduler:
         return self._buffer.room(self.partitions.values())
 
     def busy(self, places: Iterable[Place] | None = None) -> bool:
-        """Whether calls of these partitions (None: of all) run, or are being buried."""
+        """Whether calls of these partitions run, or are being buried.
+
+        None: of all, those whose partitions were taken away meanwhile included.
+        """
         if places is None:
-            partitions: Iterable[Partition] = self.partitions.values()
-        else:
-            partitions = (self.partitions[place] for place in places if place in self.partitions)
+            return bool(self._orphans) or any(p.out or p.burying for p in self.partitions.values())
+        partitions = (self.partitions[place] for place in places if place in self.partitions)
         return any(partition.out or partition.burying for partition in partitions)
+
+    @property
+    def uncommitted(self) -> bool:
+        """Whether the group does not know yet of everything that is finished."""
+        return any(p.dirty or self._commits.awaits(p.place) for p in self.partitions.values())
 
     @property
     def following(self) -> bool:

@@ -29,6 +29,9 @@ from .client import admin_options, opened, reason
 
 #: Seconds for one request.
 _TIMEOUT = 15.0
+#: Seconds for one of several attempts. A request that finds a partition without leader waits for all of
+#: its time, also when there is a leader again after a moment.
+_ATTEMPT = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +161,11 @@ class Admin:
 
     def _offsets(self, places: Sequence[Place], which: OffsetSpec) -> dict[Place, int]:
         """Partitions that were just created fail for a moment; so this is tried for a while."""
-        until = time.monotonic() + _TIMEOUT
+        until = time.monotonic() + 2 * _TIMEOUT
         while True:
             request = {TopicPartition(topic, number): which for topic, number in places}
             try:
-                answers = self._client.list_offsets(request, request_timeout=_TIMEOUT)
+                answers = self._client.list_offsets(request, request_timeout=_ATTEMPT)
                 return {(tp.topic, tp.partition): int(f.result().offset) for tp, f in answers.items()}
             except KafkaException as error:
                 if time.monotonic() > until:
@@ -183,15 +186,25 @@ class Admin:
             raise BrokerError(f"the offsets of group {group} cannot be read: {reason(error)}") from None
         return {(tp.topic, tp.partition): tp.offset for tp in found if tp.offset >= 0}
 
-    def session_timeout(self) -> float | None:
-        """The brokers' session timeout for ``group.protocol=consumer`` in seconds, if they tell."""
-        broker = next(iter(self._metadata(_TIMEOUT).brokers))
-        resource = ConfigResource(ConfigResource.Type.BROKER, str(broker))
-        try:
-            entries = self._client.describe_configs([resource], request_timeout=_TIMEOUT)[resource].result()
-            return int(entries["group.consumer.session.timeout.ms"].value) / 1000
-        except (KafkaException, KeyError):
-            return None
+    def session_timeout(self, group: str) -> float | None:
+        """The session timeout of a group with ``group.protocol=consumer`` in seconds, if the brokers tell.
+
+        A group may have one of its own; if it has none, it is said to have the brokers'.
+        """
+        broker = str(next(iter(self._metadata(_TIMEOUT).brokers)))
+        asked = (
+            (ConfigResource(ConfigResource.Type.GROUP, group), "consumer.session.timeout.ms"),
+            (ConfigResource(ConfigResource.Type.BROKER, broker), "group.consumer.session.timeout.ms"),
+        )
+        for resource, name in asked:
+            try:
+                entries = self._client.describe_configs([resource], request_timeout=_TIMEOUT)[
+                    resource
+                ].result()
+                return int(entries[name].value) / 1000
+            except (KafkaException, KeyError):
+                continue
+        return None
 
 
 def topic_id(answer: Future[Any]) -> str:

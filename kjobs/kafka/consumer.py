@@ -7,6 +7,7 @@ would wait until ``poll`` returns.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -71,9 +72,21 @@ class Consumer:
         self._said: dict[tuple[Place, int], float] = {}
         self._identities: Mapping[str, Any] | None = None
         self._identities_at = time.monotonic()
-        #: Whether the group has told this member what it gets, be it nothing.
-        self.joined = False
+        self._told = False
         self._client = opened(Client, {**options, "on_commit": self._committed})
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has told this member what it gets, be it nothing.
+
+        KIP-848 tells a member that gets nothing nothing. It has an epoch all the same.
+        """
+        return self._told or self._epoch() > 0
+
+    def _epoch(self) -> int:
+        """This member's epoch or generation, as the client writes it at the head of its metadata."""
+        text = bytes(self._client.consumer_group_metadata())
+        return int.from_bytes(text[7:11], sys.byteorder, signed=True) if text.startswith(b"CGMDv2:") else -1
 
     def subscribe(self, topics: Sequence[str]) -> None:
         """Join the group for these topics."""
@@ -120,11 +133,17 @@ class Consumer:
         return events
 
     def _stale(self, event: Event) -> bool:
-        """Whether records were fetched before their partition was assigned anew, in the same poll."""
-        if not isinstance(event, Fetched):
+        """Whether something was fetched before its partition was assigned anew, in the same poll.
+
+        What comes of a partition is taken from where it begins to be read; everything after that is, too.
+        """
+        if not isinstance(event, Fetched | Skipped):
             return False
         start = self._fresh.get(event.place)
-        if start is None or event.records[0].offset() == start:
+        if start is None:
+            return False
+        if start == (event.records[0].offset() if isinstance(event, Fetched) else event.offset):
+            del self._fresh[event.place]
             return False
         self._client.seek(TopicPartition(*event.place, start))
         return True
@@ -151,7 +170,7 @@ class Consumer:
     # --- partitions come and go --------------------------------------------------------------------
 
     def _assign(self, client: Client, parts: Sequence[TopicPartition]) -> None:
-        self.joined = True
+        self._told = True
         places = [(part.topic, part.partition) for part in parts]
         if places:
             self._begin(places)
@@ -170,6 +189,8 @@ class Consumer:
             found = resume(part.offset, _metadata(part), low=low, high=high, topic_id=ids.get(part.topic, ""))
             starts.append((place, found))
         self._client.incremental_assign([TopicPartition(*place, found.offset) for place, found in starts])
+        # The client keeps a partition paused that was when it was taken away.
+        self._client.resume([TopicPartition(*place) for place, _ in starts])
         for place, found in starts:
             identity = ids.get(place[0], "")
             self._assigned[place] = identity
@@ -205,6 +226,7 @@ class Consumer:
             return
         self._client.incremental_unassign([TopicPartition(*place)])
         self._client.incremental_assign([TopicPartition(*place, low)])
+        self._fresh.pop(place, None)
         self._on_resume(place, Resumption(low, gap=(offset, low)))
         events.append(Skipped(place, low))
 
@@ -301,6 +323,10 @@ class Consumer:
 
     def close(self) -> None:
         """Leave the group; ``on_revoke`` is called for what is still assigned."""
+        if not self._assigned:
+            # Without partitions the client ends without a word to the group, which then waits for it in
+            # the next rebalance until its session is over.
+            self._client.unsubscribe()
         self._client.close()
 
 

@@ -9,6 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -142,7 +143,11 @@ class Producer:
             if not acknowledged.done():
                 acknowledged.set_result(None)
 
-        delivery = Delivery(topic, call_id, lambda _: loop.call_soon_threadsafe(wake))
+        def done(_: Delivery) -> None:
+            with suppress(RuntimeError):  # the loop is closed: whoever waited in it has given up
+                loop.call_soon_threadsafe(wake)
+
+        delivery = Delivery(topic, call_id, done)
         if topic in self._topics and self._guard is None:
             try:
                 self.put(delivery, value, key, headers)

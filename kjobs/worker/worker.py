@@ -85,7 +85,7 @@ class Worker:
         protocol = settings.group_protocol or ("consumer" if cluster.embedded else "classic")
         session = settings.session_timeout
         if protocol == "consumer":
-            session = cluster.admin.session_timeout() or session
+            session = cluster.admin.session_timeout(settings.group) or session
         self._producer = open_producer(settings)
         clock = Clock()
         self._report = Report(self._topics)
@@ -130,7 +130,6 @@ class Worker:
             on_resume=self._report.resumed,
         )
         self._loop.attach(self._consumer)
-        self._consumer.subscribe(sorted(self._topics))
         self._protocol = protocol
 
     # --- running -------------------------------------------------------------------------------------
@@ -159,6 +158,8 @@ class Worker:
     def _work(self) -> int:
         previous = self._catch_signals()
         try:
+            # Only now: a member that a signal kills while it joins keeps the group waiting for its session.
+            self._consumer.subscribe(sorted(self._topics))
             while not (self._told_to_stop or self._finished()):
                 self._loop.step()
                 if not self._ready:
@@ -166,6 +167,7 @@ class Worker:
             self._begin_to_stop()
             while self._loop.busy() and time.monotonic() < self._loop.stop_by:
                 self._loop.step()
+            self._settle()
             return self._leave()
         except BrokerError as error:
             log.error("%s", error, extra={"event": "worker.failed"})
@@ -199,6 +201,16 @@ class Worker:
                 extra={"event": "worker.stopping", "running": running, "grace": grace},
             )
         events.emit(events.WorkerStopping(grace))
+
+    def _settle(self) -> None:
+        """Wait until what is finished is committed.
+
+        While the group waits for another member, brokers answer no commit; and one that is made while leaving
+        would be of a generation that is over when it is answered.
+        """
+        until = min(self._loop.stop_by, time.monotonic() + _LEAVING)
+        while self._scheduler.uncommitted and time.monotonic() < until:
+            self._loop.step()
 
     def _leave(self) -> int:
         """Commit and leave the group."""
