@@ -25,6 +25,7 @@ from confluent_kafka.admin import (
     OffsetSpec,
 )
 
+from kjobs.kafka.message import headers_of
 from tests.kafka.patience import PATIENCE, until
 from tests.proof.history import Headers, Place
 
@@ -91,6 +92,11 @@ class Broker:
         (answer,) = self._admin.describe_configs([resource]).values()
         return {name: entry.value for name, entry in answer.result().items()}
 
+    def members(self, group: str) -> int:
+        """How many members a group has."""
+        (answer,) = self._admin.describe_consumer_groups([group]).values()
+        return len(answer.result().members)
+
     # --- offsets -----------------------------------------------------------------------------------
 
     def places(self, topic: str) -> list[Place]:
@@ -99,35 +105,46 @@ class Broker:
 
     def ends(self, places: Iterable[Place]) -> dict[Place, int]:
         """One past the last offset of partitions."""
-        return self._offsets(places, OffsetSpec.latest())
+        return self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def starts(self, places: Iterable[Place]) -> dict[Place, int]:
         """The first offset that partitions still have."""
-        return self._offsets(places, OffsetSpec.earliest())
+        return self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     def _offsets(self, places: Iterable[Place], which: OffsetSpec) -> dict[Place, int]:
         request = {TopicPartition(*place): which for place in places}
-        deadline = time.monotonic() + PATIENCE
-        while True:
+
+        def ask() -> dict[Place, int] | None:
+            found = self._admin.list_offsets(request)
             try:
-                found = self._admin.list_offsets(request)
                 return {(part.topic, part.partition): int(f.result().offset) for part, f in found.items()}
             except KafkaException:  # new partitions, and a broker that has just started, need a moment
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+                return None
+
+        return until(ask, "the ends of partitions")
 
     def committed(self, group: str, places: Sequence[Place]) -> dict[Place, int]:
         """What a group has committed; partitions without a commit are left out."""
-        request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
-        (answer,) = self._admin.list_consumer_group_offsets([request]).values()
-        found = answer.result().topic_partitions
-        return {(part.topic, part.partition): part.offset for part in found if part.offset >= 0}
+        return {place: part.offset for place, part in self._commits(group, places).items()}
 
-    def members(self, group: str) -> int:
-        """How many members a group has."""
-        (answer,) = self._admin.describe_consumer_groups([group]).values()
-        return len(answer.result().members)
+    def metadata(self, group: str, place: Place) -> tuple[int, str]:
+        """What a group has committed of a partition, and the string with it; 0 if it has not yet."""
+        part = self._commits(group, [place]).get(place)
+        return (0, "") if part is None else (part.offset, part.metadata or "")
+
+    def _commits(self, group: str, places: Sequence[Place]) -> dict[Place, TopicPartition]:
+        request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
+
+        def ask() -> list[TopicPartition] | None:
+            (answer,) = self._admin.list_consumer_group_offsets([request]).values()
+            try:
+                found: list[TopicPartition] = answer.result().topic_partitions
+            except KafkaException:  # a broker that has just started needs a moment
+                return None
+            return [part for part in found if part.offset >= 0] or [TopicPartition("")]
+
+        parts = until(ask, f"the offsets of {group}")
+        return {(part.topic, part.partition): part for part in parts if part.topic}
 
     def delete_records(self, place: Place, before: int) -> None:
         """Delete the records of a partition below an offset, as retention does."""
@@ -176,7 +193,8 @@ class Broker:
         deadline = time.monotonic() + PATIENCE
         while left:
             assert time.monotonic() < deadline, f"{topic} could not be read to its end"
-            for message in consumer.consume(1000, 0.05):
+            messages: list[Any] = consumer.consume(1000, 0.05)
+            for message in messages:
                 place = (message.topic(), message.partition())
                 if message.error() is None:
                     found.append(
@@ -185,7 +203,7 @@ class Broker:
                             message.offset(),
                             message.key(),
                             message.value(),
-                            tuple((name, value) for name, value in message.headers() or ()),
+                            tuple(headers_of(message)),
                         )
                     )
                 else:

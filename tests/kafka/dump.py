@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from typing import Any
 
@@ -11,7 +12,10 @@ from tests.kafka.broker import Broker, Found
 from tests.proof import history as h
 
 #: The fields of a call that must have a type if they are there; what else is in it is nobody's business.
-_TYPES: dict[str, type] = {"id": str, "at": int, "due": int, "expires": int, "v": int}
+_TYPES: dict[str, type] = {"job": str, "id": str, "at": int, "due": int, "expires": int, "v": int}
+
+#: One half of a character, as an escape may have it; what stands for a byte that is no UTF-8 is let pass.
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def queue_dump(broker: Broker, topic: str) -> list[h.AnyEvent]:
@@ -41,7 +45,7 @@ def _dead(record: Found) -> h.AnyEvent:
         time.monotonic(),
         place=record.place,
         offset=record.offset,
-        call=said["kj-id"] if "kj-job" in said else None,
+        call=said["kj-id"] if said.get("kj-job") else None,
         key=record.key,
         value_digest=digest(record.value),
         headers=record.headers,
@@ -60,18 +64,22 @@ def final_commits(broker: Broker, group: str, topic: str) -> list[h.AnyEvent]:
 def call_of(record: Found) -> str | None:
     """The id of the call that a record is; None if it is no call. Read without kjobs, by its wire format."""
     try:
-        call = json.loads(
-            (record.value or b"").decode(),
-            parse_int=_whole,
-            parse_constant=_refuse,
-        )
+        # Bytes that are no UTF-8 make nonsense of arguments, and not of the call.
+        text = (record.value or b"").decode(errors="surrogateescape")
+        call = json.loads(text, parse_int=_whole, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(call, dict) or not isinstance(call.get("job"), str):
+    if (
+        not isinstance(call, dict)
+        or not call.get("job")
+        or _HALF.search(json.dumps(call, ensure_ascii=False))
+    ):
         return None
     for field, kind in _TYPES.items():
         value = call.get(field)
         if field in call and type(value) is not kind and not (value is None and field in ("due", "expires")):
+            return None
+        if kind is str and not _utf8(value or ""):
             return None
     if call.get("v", 1) != 1:
         return None
@@ -82,6 +90,14 @@ def call_of(record: Found) -> str | None:
 def digest(value: bytes | None) -> str:
     """A value in few characters."""
     return "none" if value is None else hashlib.sha256(value).hexdigest()[:20]
+
+
+def _utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _whole(text: str) -> Any:

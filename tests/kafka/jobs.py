@@ -6,11 +6,13 @@ enqueue them.
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from kjobs import App, Backoff, DeadLetter, Discard, Job, Snooze, current
+from kjobs import App, Backoff, DeadLetter, Discard, Job, Retry, Snooze, current
 from kjobs.worker.failpoint import Failpoint, failpoint
 from tests.kafka.patience import until
 from tests.kafka.witness import witness
@@ -25,19 +27,24 @@ class Jobs(NamedTuple):
     """The jobs of an app."""
 
     act: Job[..., None]
+    drift: Job[..., Any]
+    hurry: Job[..., None]
     wait: Job[..., None]
 
 
 def declare(app: App) -> Jobs:
     """Declare the jobs on an app."""
-    job = app.job(
-        name="act",
-        queue=QUEUE,
-        retries=RETRIES,
-        backoff=Backoff(base=0.05, factor=2.0, cap=0.2, jitter="none"),
-        retry_on=(ValueError,),
+
+    def job(**options: Any) -> Any:
+        backoff = Backoff(base=0.05, factor=2.0, cap=0.2, jitter="none")
+        return app.job(queue=QUEUE, retries=RETRIES, backoff=backoff, **options)
+
+    return Jobs(
+        act=job(name="act", retry_on=(ValueError,))(act),
+        drift=job(name="drift", retry_on=(ValueError,))(drift),
+        hurry=job(name="hurry", timeout=0.1)(hurry),
+        wait=job(name="wait")(wait),
     )
-    return Jobs(job(act), app.job(name="wait", queue=QUEUE, retries=RETRIES)(wait))
 
 
 def act(script: str = "ok", length: float = 0.0) -> None:
@@ -47,17 +54,41 @@ def act(script: str = "ok", length: float = 0.0) -> None:
         script: a word for every attempt; the last one counts for all that follow.
         length: seconds that each takes.
     """
-    words = script.split()
-    word = words[min(current().attempt, len(words)) - 1]
-    if word == "snooze":
-        if time.time() < current().enqueued_at.timestamp() + 1.0:
-            raise Snooze(1.0)
-        word = "ok"
+    word = _word(script)
     if length:
         time.sleep(length)
     failpoint(Failpoint.IN_JOB)
     witness().effect(ok=word == "ok")
     _end(word)
+
+
+async def drift(script: str = "ok", length: float = 0.0) -> None:
+    """Do what the script says, in the event loop."""
+    word = _word(script)
+    await asyncio.sleep(length)
+    failpoint(Failpoint.IN_JOB)
+    witness().effect(ok=word == "ok")
+    _end(word)
+
+
+def hurry(slow: int) -> None:
+    """Take too long in the first attempts, as many as told."""
+    until = time.monotonic() + 5.0
+    while current().attempt <= slow:
+        assert time.monotonic() < until, "nothing ends a call that takes too long"
+        time.sleep(0.01)
+    witness().effect(ok=True)
+
+
+def _word(script: str) -> str:
+    """What to do in this attempt."""
+    words = script.split()
+    word = words[min(current().attempt, len(words)) - 1]
+    if word == "snooze":
+        if time.time() < current().enqueued_at.timestamp() + 1.0:
+            raise Snooze(1.0)
+        return "ok"
+    return word
 
 
 def _end(word: str) -> None:
@@ -66,6 +97,8 @@ def _end(word: str) -> None:
             return
         case "fail":
             raise ValueError("it fails, and may be tried again")
+        case "later":
+            raise Retry("it fails, and is tried again when others have been", delay=random.uniform(3.0, 5.0))
         case "fatal":
             raise KeyError("it fails, and is not tried again")
         case "dead":

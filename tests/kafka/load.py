@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from kjobs import EnqueueError
 from tests.kafka.scenario import Scenario
 
 
@@ -19,6 +21,7 @@ class Load:
         keys: how many ordering keys are used; some calls have none.
         length: seconds that a call takes, at most.
         scripts: what the calls do; one is drawn for each.
+        drifting: half of the calls run in the event loop.
         seed: of the draws.
     """
 
@@ -30,6 +33,7 @@ class Load:
         keys: int = 12,
         length: float = 0.01,
         scripts: tuple[str, ...] = ("ok",),
+        drifting: bool = False,
         seed: int = 1,
     ) -> None:
         self._scenario = scenario
@@ -37,11 +41,11 @@ class Load:
         self._keys = [None, *(f"key-{number}" for number in range(keys))]
         self._length = length
         self._scripts = scripts
+        self._jobs = [scenario.jobs.act, scenario.jobs.drift] if drifting else [scenario.jobs.act]
         self._draw = random.Random(seed)
         self._ended = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
-        self.count = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -60,7 +64,9 @@ class Load:
         try:
             while not self._ended.wait(self._pause):
                 length = draw.uniform(0.0, self._length)
-                self._scenario.enqueue(draw.choice(self._scripts), length, key=draw.choice(self._keys))
-                self.count += 1
+                with suppress(EnqueueError):  # it is written down
+                    job = draw.choice(self._jobs)
+                    script, key = draw.choice(self._scripts), draw.choice(self._keys)
+                    self._scenario.enqueue(script, length, job=job, key=key)
         except BaseException as error:
             self._failure = error

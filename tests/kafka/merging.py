@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,12 +10,37 @@ import msgspec
 from tests.proof import history as h
 
 
-def merged(folder: Path) -> list[h.AnyEvent]:
-    """The histories below a folder, as one."""
-    paths = sorted(folder.rglob("*.jsonl"))
-    if not paths:
-        raise FileNotFoundError(f"no history below {folder}: nothing was recorded")
-    return h.merge(*(completed(h.read(path)) for path in paths))
+class Histories:
+    """The histories that processes are writing into a folder.
+
+    Args:
+        folder: where each of them has its file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[Path, tuple[int, list[h.AnyEvent]]] = {}
+        self._decode = msgspec.json.Decoder(h.AnyEvent).decode
+
+    def events(self) -> Iterator[h.AnyEvent]:
+        """Everything so far, one process after the other, as it was written."""
+        for path in sorted(self._folder.glob("*.jsonl")):
+            yield from self._catch_up(path)
+
+    def merged(self) -> list[h.AnyEvent]:
+        """Everything so far, by time, each process' history completed."""
+        paths = sorted(self._folder.glob("*.jsonl"))
+        return h.merge(*(completed(self._catch_up(path)) for path in paths))
+
+    def _catch_up(self, path: Path) -> list[h.AnyEvent]:
+        at, events = self._read.get(path, (0, []))
+        with path.open("rb") as file:
+            file.seek(at)
+            # A line without an end is being written, or was when its process died.
+            *lines, _ = file.read().split(b"\n")
+        events += map(self._decode, lines)
+        self._read[path] = (at + sum(len(line) + 1 for line in lines), events)
+        return events
 
 
 def completed(events: Sequence[h.AnyEvent]) -> list[h.AnyEvent]:

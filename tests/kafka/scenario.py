@@ -9,12 +9,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kjobs import App, BatchError, EnqueueError, Handle
+from kjobs import App, EnqueueError, Handle
 from kjobs.job import Job
 from tests.kafka import jobs
 from tests.kafka.broker import Broker
 from tests.kafka.dump import dead_dump, final_commits, queue_dump
-from tests.kafka.merging import merged
+from tests.kafka.merging import Histories
 from tests.kafka.patience import PATIENCE, until
 from tests.kafka.worker import Worker
 from tests.proof import history as h
@@ -51,12 +51,13 @@ class Scenario:
         self.dead_topic = f"{prefix}.{jobs.QUEUE}.dead"
         self.broker = Broker(bootstrap)
         self.folder = folder
-        self.histories = folder / "histories"
-        self.histories.mkdir()
+        self._folder_of_histories = folder / "histories"
+        self._folder_of_histories.mkdir()
+        self._histories = Histories(self._folder_of_histories)
         self.workers: list[Worker] = []
         self.app = App(bootstrap_servers=bootstrap, prefix=prefix, group=prefix)
         self.jobs = jobs.declare(self.app)
-        self._recorder = h.Recorder(self.histories / "test.jsonl")
+        self._recorder = h.Recorder(self._folder_of_histories / "test.jsonl")
         self._anchor = time.time() - time.monotonic()
         self._numbers = count(1)
         self._seq = count()
@@ -77,9 +78,7 @@ class Scenario:
                 "consumer.assignment.interval.ms": 0,
             }
             known = self.broker.group_settings(self.group)  # not every broker knows the last one
-            self.broker.set_group(
-                self.group, {name: value for name, value in quick.items() if name in known}
-            )
+            self.broker.set_group(self.group, {name: value for name, value in quick.items() if name in known})
 
     def environment(self, inc: str, **settings: object) -> dict[str, str]:
         """The environment of a process; settings as ``grace=2``, ``kafka_max_poll_interval_ms=3000``."""
@@ -90,7 +89,7 @@ class Scenario:
             "group_protocol": self.protocol,
             "session_timeout": self.session,
             "threads": self.threads,
-            "test_history": self.histories,
+            "test_history": self._folder_of_histories,
             "test_inc": inc,
             **settings,
         }
@@ -119,35 +118,38 @@ class Scenario:
 
     # --- enqueueing --------------------------------------------------------------------------------
 
-    def enqueue(self, *args: Any, job: Job[..., Any] | None = None, **options: Any) -> Handle | None:
-        """Enqueue a call, and write down what became of it; None if it was not acknowledged."""
+    def enqueue(self, *args: Any, job: Job[..., Any] | None = None, **options: Any) -> Handle:
+        """Enqueue a call, and write down what became of it.
+
+        Raises:
+            EnqueueError: it was not acknowledged; that is written down, too.
+        """
         job = job or self.jobs.act
         seq = next(self._seq)
         try:
             handle = job.options(**options).delay(*args)
         except EnqueueError as error:
             self.not_enqueued(error)
-            return None
-        self._enqueued(handle, seq)
+            raise
+        self.acknowledged(handle, seq)
         return handle
 
-    def enqueue_many(
-        self, calls: Iterable[tuple[Any, ...]], job: Job[..., Any] | None = None, **options: Any
-    ) -> list[Handle]:
+    def enqueue_many(self, calls: Iterable[tuple[Any, ...]], **options: Any) -> list[Handle]:
         """Enqueue calls at once."""
-        job = job or self.jobs.act
-        try:
-            handles = job.options(**options).delay_many(calls)
-        except BatchError as error:
-            failed = {position for position, _ in error.failures}
-            for position, reason in error.failures:
-                self.not_enqueued(reason, error.handles[position].id)
-            handles = [handle for at, handle in enumerate(error.handles) if at not in failed]
+        handles = self.jobs.act.options(**options).delay_many(calls)
         for handle in handles:
-            self._enqueued(handle, next(self._seq))
+            self.acknowledged(handle, next(self._seq))
         return handles
 
-    def _enqueued(self, handle: Handle, seq: int) -> None:
+    def enqueue_batch(self, calls: Iterable[tuple[tuple[Any, ...], str | None]], **options: Any) -> None:
+        """Enqueue calls of several keys at once, each its arguments and its key."""
+        with self.app.batch():
+            handles = [self.jobs.act.options(key=key, **options).delay(*args) for args, key in calls]
+        for handle in handles:
+            self.acknowledged(handle, next(self._seq))
+
+    def acknowledged(self, handle: Handle, seq: int | None = None) -> None:
+        """Write down that Kafka has a call; ``seq`` counts them in the order they were made."""
         assert handle.partition is not None
         assert handle.offset is not None
         due = None if handle.due is None else handle.due.timestamp() - self._anchor
@@ -165,10 +167,10 @@ class Scenario:
             )
         )
 
-    def not_enqueued(self, error: EnqueueError, call: str | None = None) -> None:
+    def not_enqueued(self, error: EnqueueError) -> None:
         """Write down that a call was refused, or that nobody knows."""
         kind = h.EnqueueFailed if error.definite else h.EnqueueUnknown
-        self.tell(kind(time.monotonic(), "test", call=call or error.call_id))
+        self.tell(kind(time.monotonic(), "test", call=error.call_id))
 
     def write(
         self,
@@ -187,29 +189,27 @@ class Scenario:
     # --- looking -----------------------------------------------------------------------------------
 
     def events(self, kind: type[E], inc: str | None = None) -> list[E]:
-        """The events of a kind so far, of all processes or of one."""
+        """The events of a kind so far, as they were written, of all processes or of one."""
         return [
             event
-            for event in merged(self.histories)
+            for event in self._histories.events()
             if isinstance(event, kind) and (inc is None or event.inc == inc)
         ]
 
-    def sees(self, look: Callable[[list[h.AnyEvent]], bool], what: str, seconds: float = PATIENCE) -> None:
-        """Wait until the history shows something."""
-        until(lambda: look(merged(self.histories)), what, seconds=seconds, told=self.tails)
+    def sees(self, kind: type[h.Event], inc: str | None = None) -> None:
+        """Wait for an event."""
+        who = "anybody" if inc is None else inc
+        until(lambda: self.events(kind, inc), f"{kind.__name__} of {who}", told=self.tails)
 
-    def begun(self, *handles: Handle | None, by: Worker | None = None) -> None:
+    def begun(self, *handles: Handle, by: Worker | None = None) -> None:
         """Wait until calls have begun to run."""
-        wanted = {handle.id for handle in handles if handle is not None}
-
-        def look(history: list[h.AnyEvent]) -> bool:
-            return wanted <= {
-                event.call
-                for event in history
-                if isinstance(event, h.Started) and (by is None or event.inc == by.inc)
-            }
-
-        self.sees(look, f"{len(wanted)} calls begin")
+        wanted = {handle.id for handle in handles}
+        inc = None if by is None else by.inc
+        until(
+            lambda: wanted <= {event.call for event in self.events(h.Started, inc)},
+            f"{len(wanted)} calls begin",
+            told=self.tails,
+        )
 
     def succeeded(self, number: int, *, by: Worker | None = None) -> None:
         """Wait until so many calls have had their effects."""
@@ -222,14 +222,14 @@ class Scenario:
 
     def drained(self, seconds: float = PATIENCE) -> None:
         """Wait until the group has committed everything that is in the queue."""
+        until(self.is_drained, f"{self.topic} is drained", seconds=seconds, told=self.tails)
+
+    def is_drained(self) -> bool:
+        """Whether the group has committed everything that is in the queue."""
         places = self.broker.places(self.topic)
-
-        def look() -> bool:
-            ends = self.broker.ends(places)
-            committed = self.broker.committed(self.group, places)
-            return all(committed.get(place, 0) >= end for place, end in ends.items())
-
-        until(look, f"{self.topic} is drained", seconds=seconds, told=self.tails)
+        ends = self.broker.ends(places)
+        committed = self.broker.committed(self.group, places)
+        return all(committed.get(place, 0) >= end for place, end in ends.items())
 
     def tails(self) -> str:
         """The ends of all outputs."""
@@ -267,12 +267,14 @@ class Scenario:
             *dead_dump(self.broker, self.dead_topic),
             *final_commits(self.broker, self.group, self.topic),
         ]
-        history = h.merge(merged(self.histories), dump)
+        history = h.merge(self._histories.merged(), dump)
         if change is not None:
             history = change(history)
         violations = check(history, config=self.config(**config))
         told = "\n".join(map(str, violations[:20]))
-        assert not violations, f"{len(violations)} violations in {self.histories}:\n{told}\n{self.tails()}"
+        assert not violations, (
+            f"{len(violations)} violations in {self._folder_of_histories}:\n{told}\n{self.tails()}"
+        )
         return history
 
     def config(self, **config: Any) -> Config:

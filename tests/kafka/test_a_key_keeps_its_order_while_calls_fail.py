@@ -28,11 +28,17 @@ def test_a_key_keeps_its_order_while_calls_fail(scenario: Scenario) -> None:
     scenario.set_up(partitions=3, threads=6)
     worker = scenario.worker().ready()
     draw = random.Random(7)
-    for _ in range(180):
+    jobs = scenario.jobs
+    for number in range(180):
         key = draw.choice([None, None, *(f"key-{n}" for n in range(10))])
-        scenario.enqueue(draw.choice(_SCRIPTS), draw.choice([0.0, 0.0, 0.002, 0.02]), key=key)
+        if number % 15 == 0:
+            scenario.enqueue(draw.choice([0, 1, 2]), job=jobs.hurry, key=key)
+            continue
+        job = draw.choice([jobs.act, jobs.act, jobs.drift])
+        scenario.enqueue(draw.choice(_SCRIPTS), draw.choice([0.0, 0.0, 0.002, 0.02]), job=job, key=key)
     scenario.finish()
-    history = scenario.judge(graceful_only=True)
+    # Calls in the event loop take no slot.
+    history = scenario.judge(graceful_only=True, slots=None)
 
     results = {event.result for event in history if isinstance(event, h.Ended)}
     assert results == {"ok", "failed", "condemned", "discarded", "snoozed"}

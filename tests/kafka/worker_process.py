@@ -1,5 +1,4 @@
-"""A real ``kjobs worker`` that writes down what it tells: ``python -m tests.kafka.worker_process worker "
-"…``."""
+"""A real ``kjobs`` command that writes down what it tells: ``python -m tests.kafka.worker_process``."""
 
 from __future__ import annotations
 
