@@ -26,7 +26,7 @@ from confluent_kafka.admin import (
 )
 
 from kjobs.kafka.message import headers_of
-from tests.kafka.patience import PATIENCE, until
+from tests.patience import PATIENCE, until
 from tests.proof.history import Headers, Place
 
 

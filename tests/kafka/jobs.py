@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from kjobs import App, Backoff, DeadLetter, Discard, Job, Retry, Snooze, current
 from kjobs.worker.failpoint import Failpoint, failpoint
-from tests.kafka.patience import until
 from tests.kafka.witness import witness
+from tests.patience import until
 
 #: Where the calls of all jobs go.
 QUEUE = "work"

@@ -15,8 +15,8 @@ from tests.kafka import jobs
 from tests.kafka.broker import Broker
 from tests.kafka.dump import dead_dump, final_commits, queue_dump
 from tests.kafka.merging import Histories
-from tests.kafka.patience import PATIENCE, until
 from tests.kafka.worker import Worker
+from tests.patience import PATIENCE, until
 from tests.proof import history as h
 from tests.proof.checker import Config, Rules, check
 

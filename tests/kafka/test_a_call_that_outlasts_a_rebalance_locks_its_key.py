@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kjobs import Handle
-from tests.kafka.patience import until
 from tests.kafka.scenario import Scenario
+from tests.patience import until
 from tests.proof import history as h
 
 

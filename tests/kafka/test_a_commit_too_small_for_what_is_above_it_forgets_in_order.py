@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 
 from kjobs.core.checkpoint import LIMIT, decode
-from tests.kafka.patience import until
 from tests.kafka.scenario import Scenario
+from tests.patience import until
 from tests.proof import history as h
 
 _CALLS = 5000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kafka.patience import until
 from tests.kafka.scenario import Scenario
+from tests.patience import until
 from tests.proof import history as h
 
 

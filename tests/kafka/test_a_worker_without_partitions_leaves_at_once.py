@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.kafka.patience import until
 from tests.kafka.scenario import Scenario
+from tests.patience import until
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.kafka.patience import until
 from tests.kafka.scenario import Scenario
+from tests.patience import until
 from tests.proof import history as h
 from tests.servers.kafka import Kafka
 

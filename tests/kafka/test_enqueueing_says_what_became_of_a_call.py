@@ -23,8 +23,8 @@ from kjobs import (
 )
 from kjobs.events import EnqueueFailed
 from tests.kafka import jobs
-from tests.kafka.patience import PATIENCE, until
 from tests.kafka.scenario import Scenario
+from tests.patience import PATIENCE, until
 from tests.proof import history as h
 from tests.servers.kafka import Kafka
 from tests.servers.ports import free_ports

@@ -9,8 +9,8 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.kafka.patience import PATIENCE, until
 from tests.kafka.scenario import Scenario
+from tests.patience import PATIENCE, until
 from tests.proof import history as h
 from tests.servers.ports import free_ports
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.kafka.patience import until
 from tests.kafka.scenario import Scenario
 from tests.kafka.worker import Worker
+from tests.patience import until
 from tests.proof import history as h
 
 _CALLS = 200_000

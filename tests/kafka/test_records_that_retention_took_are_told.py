@@ -7,8 +7,8 @@ import time
 import pytest
 
 from kjobs.core.checkpoint import decode
-from tests.kafka.patience import until
 from tests.kafka.scenario import Scenario
+from tests.patience import until
 from tests.proof import history as h
 
 

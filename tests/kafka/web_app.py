@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kafka.jobs import app
-from tests.kafka.patience import until
+from tests.patience import until
 
 
 def _enqueue(key: str) -> dict[str, Any]:

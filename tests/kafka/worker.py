@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.kafka.patience import PATIENCE, until
+from tests.patience import PATIENCE, until
 from tests.proof import history as h
 
 _TAIL = 25
