@@ -47,6 +47,7 @@ class Buffer:
         self.bounds = bounds
         self._full_since: float | None = None
         self._paused_at = 0.0
+        self._pausing = False
 
     def room(self, partitions: Collection[Partition]) -> int:
         """How many records may be fetched now."""
@@ -78,13 +79,13 @@ class Buffer:
                 if not p.paused and p not in paused and (p.count >= share or p.size >= weight)
             ]
         for partition in paused:
-            partition.paused = True
+            partition.paused = self._pausing = True
             self._paused_at = now
         return paused
 
     def resume(self, partitions: Collection[Partition], now: float) -> Sequence[Partition]:
         """The paused partitions that are down to half their share, to be read again."""
-        if now - self._paused_at < self.bounds.patience:
+        if not self._pausing or now - self._paused_at < self.bounds.patience:
             return ()
         share, weight = self._share(partitions), self._weight(partitions)
         relieved = [
@@ -97,6 +98,7 @@ class Buffer:
         ]
         for partition in relieved:
             partition.paused = False
+        self._pausing = any(partition.paused for partition in partitions)
         return relieved
 
     def _share(self, partitions: Collection[Partition]) -> int:

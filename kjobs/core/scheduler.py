@@ -407,8 +407,9 @@ class Scheduler:
 
     def _balance(self, now: float) -> None:
         partitions = self.partitions.values()
-        stalled = bool(partitions) and all(partition.paused for partition in partitions)
         if resumed := self._buffer.resume(partitions, now):
+            # Every partition was paused if those resumed now are all that are not.
+            stalled = len(resumed) == sum(not partition.paused for partition in partitions)
             self._commands.append(Resume([(p.place, p.next_offset) for p in resumed], stalled))
         if paused := self._buffer.pause(partitions, now):
             self._commands.append(Pause([partition.place for partition in paused]))

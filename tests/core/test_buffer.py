@@ -95,7 +95,11 @@ def test_full_commits_of_a_partition_with_nothing_left_are_no_reason() -> None:
     buffer, mine = Buffer(Bounds()), partitions(1)
     mine[0].fullness = 1.0
     assert buffer.pause(mine, 0.0) == []
-    mine[0].paused = True
+    fill(mine[0], 1)
+    assert buffer.pause(mine, 0.0) == mine
+    assert buffer.resume(mine, 5.0) == []
+    drain(mine[0], 1)
+    mine[0].fullness = 1.0
     assert buffer.resume(mine, 5.0) == mine
 
 
