@@ -14,6 +14,10 @@ from .clients import raw_producer
 PARTITIONS = 8
 
 _TIMEOUT = 60.0
+#: As kjobs' own producer has it. A batch is fetched whole, so from larger ones a worker would see fewer
+#: partitions, and so fewer keys, at a time.
+_BATCHES = {"batch.size": 64 * 1024}
+
 #: What matters of a client's log lines comes as an exception too.
 _QUIET = {"log_level": 0}
 
@@ -41,7 +45,7 @@ class Topics:
         Raises:
             FillError: it has not.
         """
-        producer, topic = Producer({**raw_producer(self._bootstrap), **_QUIET}), self.of(queue)
+        producer, topic = Producer({**raw_producer(self._bootstrap), **_BATCHES, **_QUIET}), self.of(queue)
         refused: list[object] = []
 
         def report(error: object, _message: object) -> None:

@@ -1,6 +1,7 @@
 """Enqueues with kjobs and prints how many calls a second were acknowledged.
 
-``python -m benchmarks.programs.enqueue_kjobs QUEUE one THREADS SECONDS`` or ``… QUEUE many COUNT TIMES``
+``python -m benchmarks.programs.enqueue_kjobs QUEUE one THREADS SECONDS``, or ``… QUEUE many COUNT TIMES``, or
+``… QUEUE write COUNT TIMES``, which sends nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 import time
 
 from kjobs import default_app
+from kjobs.job import Options
 
 from .jobs import note
 from .workload import TEXT, USERS
@@ -58,11 +60,24 @@ def many(queue: str, count: int, times: int) -> dict[str, float]:
     return {"count": count, "seconds": statistics.median(taken), "more": 1 + count * (times - 1)}
 
 
+def write(queue: str, count: int, times: int) -> dict[str, float]:
+    """Do with so many calls what comes before they are sent."""
+    options = Options(queue=queue)
+    calls = [(number % USERS, TEXT) for number in range(count)]
+    taken = []
+    for _ in range(times):
+        begun = time.monotonic()
+        written = [note.compose(call, {}, options) for call in calls]
+        taken.append(time.monotonic() - begun)
+        assert len(written) == count
+    return {"count": count, "seconds": statistics.median(taken), "more": -count}
+
+
 if __name__ == "__main__":
     _, queue, how, *rest = sys.argv
     if how == "one":
         found = one(queue, int(rest[0]), float(rest[1]))
     else:
-        found = many(queue, int(rest[0]), int(rest[1]))
+        found = {"many": many, "write": write}[how](queue, int(rest[0]), int(rest[1]))
     default_app.close()
     print(json.dumps(found))

@@ -275,7 +275,7 @@ MUTANTS = (
         "never-resumes",
         "a paused partition is read again",
         "buffer.py",
-        "if now - self._paused_at < self.bounds.patience:\n            return ()",
+        "if not self._pausing or now - self._paused_at < self.bounds.patience:\n            return ()",
         "if partitions:\n            return ()",
     ),
     Mutant(
