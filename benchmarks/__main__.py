@@ -12,7 +12,7 @@ from types import FrameType
 
 from tests.servers.failure import NoServerError
 
-from . import report
+from . import readme, report
 from .children import ROOT
 from .plan import rows
 from .results import LATEST, read
@@ -28,8 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     options = _parser().parse_args(arguments)
     if options.action == "report":
-        report.write(read(options.json or LATEST))
-        print(f"wrote {report.PAGE.relative_to(ROOT)}")
+        _write_pages(options.json or LATEST)
         return 0
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
@@ -52,9 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(report.summary(read(path)))
     print(f"\nwrote {path}")
     if path == LATEST:
-        report.write(read(LATEST))
-        print(f"wrote {report.PAGE}")
+        _write_pages(LATEST)
     return 1 if failed else 0
+
+
+def _write_pages(path: Path) -> None:
+    for page in (report, readme):
+        page.write(read(path))
+        print(f"wrote {page.PAGE.relative_to(ROOT)}")
 
 
 def _parser() -> argparse.ArgumentParser:

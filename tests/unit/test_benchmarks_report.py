@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from benchmarks import envelopes, figure, plan, report, results
+from benchmarks import envelopes, figure, plan, readme, report, results
 from benchmarks.measure import Measured, percentile, spelled
 from kjobs.core.envelope import Outgoing
 
@@ -30,6 +30,12 @@ def measured(**samples: list[float]) -> list[Measured]:
 def test_the_page_is_written_from_the_latest_results() -> None:
     """If this fails: ``python -m benchmarks report``, and commit the page."""
     assert report.PAGE.read_text(encoding="utf-8") == report.page(results.read(results.LATEST))
+
+
+def test_the_readme_shows_the_latest_results() -> None:
+    """If this fails: ``python -m benchmarks report``, and commit the page."""
+    shown = readme.inside(readme.PAGE.read_text(encoding="utf-8"))
+    assert shown == readme.block(results.read(results.LATEST))
 
 
 def test_the_latest_results_have_the_figures_that_their_measures_give() -> None:
