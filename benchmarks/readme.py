@@ -20,7 +20,7 @@ _UNITS = ("/s", "/s", "ms", "ms")
 
 
 def block(results: Mapping[str, Any]) -> str:
-    """kjobs beside the other systems: medians only."""
+    """The numbers of kjobs beside those of the other systems: medians only."""
     found = results["measures"]
     lines = [_line(found, "**kjobs**, one process, on Kafka", _KJOBS)]
     for system in SYSTEMS:

@@ -10,7 +10,7 @@ import sys
 import time
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from benchmarks.clients import raw_consumer
 
@@ -22,7 +22,7 @@ def main(topic: str, partitions: int, count: int) -> None:
     consumer = Consumer(raw_consumer(os.environ["BENCH_BOOTSTRAP"]))
     places = [TopicPartition(topic, number) for number in range(partitions)]
     # Resolved here: with OFFSET_END the client would ask when it first fetches, and might miss some.
-    ends = [consumer.get_watermark_offsets(place, timeout=10) for place in places]
+    ends = [_watermarks(consumer, place) for place in places]
     consumer.assign([TopicPartition(topic, number, end) for number, (_, end) in enumerate(ends)])
     print("reader ready", flush=True)
     while count:
@@ -35,6 +35,18 @@ def main(topic: str, partitions: int, count: int) -> None:
         mark.number(now - msgspec.json.decode(message.value() or b"")["args"][0])
         count -= 1
     consumer.close()
+
+
+def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """A partition's first and next offset; one that is new may have no leader yet."""
+    until = time.monotonic() + 10
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, timeout=10)
+        except KafkaException:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":

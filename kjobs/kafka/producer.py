@@ -1,6 +1,6 @@
-"""The producer of a process: idempotent, acknowledged by all replicas, with its own delivery thread.
+"""The producer of a process: idempotent, acknowledged by all replicas.
 
-Only the delivery thread serves delivery reports, so what a report does needs no lock.
+One thread at a time takes delivery reports (see :mod:`.reports`), so what a report does needs no lock.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .client import opened, producer_options, reason
 from .embedded import is_embedded
 from .embedded.guard import EmbeddedGuard
 from .failures import enqueue_error, unknown_queue
+from .reports import Reports
 
 #: Seconds between two looks for room in the client's full buffer.
 _ROOM_PAUSE = 0.005
@@ -90,10 +91,7 @@ class Producer:
         self._client = opened(Client, producer_options(bootstrap, extra))
         self._topics: set[str] = set()
         self._topics_lock = threading.Lock()
-        self._closing = False
-        self._close_by = 0.0
-        self._thread = threading.Thread(target=self._serve, name="kjobs-delivery", daemon=True)
-        self._thread.start()
+        self._reports = Reports(self._client)
 
     # --- sending -----------------------------------------------------------------------------------
 
@@ -115,8 +113,8 @@ class Producer:
         lock.acquire()
         delivery = Delivery(topic, call_id, lambda _: lock.release())
         begun = time.monotonic()
-        self.post(delivery, value, key, headers, timeout)
-        if not lock.acquire(timeout=max(0.0, begun + timeout - time.monotonic())):
+        self._hand_over(delivery, value, key, headers, timeout)
+        if not self._reports.wait(lock, begun + timeout - time.monotonic()):
             raise self.unanswered(topic, call_id, timeout)
         if delivery.error is not None:
             raise delivery.error
@@ -171,6 +169,12 @@ class Producer:
         Raises:
             EnqueueError: the client did not take it; ``delivery.done`` will not be called.
         """
+        self._hand_over(delivery, value, key, headers, timeout)
+        self._reports.expect()
+
+    def _hand_over(
+        self, delivery: Delivery, value: bytes, key: bytes | None, headers: Headers | None, timeout: float
+    ) -> None:
         topic = delivery.topic
         if topic not in self._topics:
             self.check_topic(topic, delivery.call_id, timeout)
@@ -178,9 +182,9 @@ class Producer:
             self._admit(self._guard, delivery, value, key, headers, timeout)
         try:
             try:
-                self.put(delivery, value, key, headers)
+                self._produce(delivery, value, key, headers)
             except BufferError:
-                self._post_when_room(delivery, value, key, headers, timeout)
+                self._produce_when_room(delivery, value, key, headers, timeout)
         except EnqueueError:
             if delivery.settle is not None:
                 delivery.settle(delivery)
@@ -201,6 +205,17 @@ class Producer:
             BufferError: the client's buffer is full.
             EnqueueError: the client refused it.
         """
+        self._produce(delivery, value, key, headers, partition)
+        self._reports.expect()
+
+    def _produce(
+        self,
+        delivery: Delivery,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Headers | None,
+        partition: int = -1,
+    ) -> None:
         try:
             if headers is None:
                 self._client.produce(delivery.topic, value, key, partition, delivery)
@@ -209,14 +224,14 @@ class Producer:
         except KafkaException as error:
             raise enqueue_error(error.args[0], delivery.topic, delivery.call_id) from None
 
-    def _post_when_room(
+    def _produce_when_room(
         self, delivery: Delivery, value: bytes, key: bytes | None, headers: Headers | None, timeout: float
     ) -> None:
         until = time.monotonic() + timeout
         while True:
             time.sleep(_ROOM_PAUSE)
             try:
-                return self.put(delivery, value, key, headers)
+                return self._produce(delivery, value, key, headers)
             except BufferError:
                 if time.monotonic() > until:
                     raise QueueFull(
@@ -272,6 +287,7 @@ class Producer:
         until = time.monotonic() + timeout
         while True:
             self._client.produce_batch(topic, records)
+            self._reports.expect()
             full = [at for at, record in enumerate(records) if _is_full(record)]
             if not full or time.monotonic() > until or full[0] != len(records) - len(full):
                 return  # if some behind the first that found no room found some, retrying would reorder
@@ -325,17 +341,11 @@ class Producer:
                     raise unknown_queue(topic, call_id)
                 self._topics.add(topic)
 
-    # --- the delivery thread -----------------------------------------------------------------------
-
-    def _serve(self) -> None:
-        while not self._closing or (len(self._client) and time.monotonic() < self._close_by):
-            self._client.poll(0.2)
+    # --- stopping ----------------------------------------------------------------------------------
 
     def close(self, timeout: float) -> int:
         """Send what waits, stop, and return how many records were not sent in time."""
-        self._close_by = time.monotonic() + timeout
-        self._closing = True
-        self._thread.join(timeout + 1.0)
+        left = self._reports.close(timeout)
         if self._guard is not None:
             self._guard.close()
-        return len(self._client)
+        return left

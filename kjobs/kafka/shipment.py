@@ -25,7 +25,7 @@ class Tally:
         self._reached = threading.Event()
 
     def __call__(self, delivery: Delivery) -> None:
-        """One more is known. Only the delivery thread comes here, so counting needs no lock."""
+        """One more is known. Reports are taken by one thread at a time, so counting needs no lock."""
         self._count += 1
         if self._count == self._wanted:
             self._reached.set()
