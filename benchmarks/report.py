@@ -116,8 +116,7 @@ def _figures(results: Mapping[str, Any]) -> Iterator[str]:
     yield "## Figures"
     yield (
         "What each change of kjobs has to keep. A figure is missed if it is below the minimum, or above it "
-        "where "
-        "it says at most."
+        "where it says at most."
     )
     yield table(
         ("Figure", "Minimum", "Aim", "Measured", "Verdict"),

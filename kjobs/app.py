@@ -187,9 +187,8 @@ class App:
             ):
                 raise DeclarationError(
                     f"job {name} is declared twice: by {other.__module__}.{other.__qualname__} and by "
-                    f"{job.__module__}.{job.__qualname__}. A worker could not tell whose a call is; give "
-                    "one of them "
-                    f"another name=."
+                    f"{job.__module__}.{job.__qualname__}. A worker could not tell whose a call is; give one "
+                    "of them another name=."
                 )
         for name in names:
             self._jobs[name] = job

@@ -103,7 +103,7 @@ class BatchError(EnqueueError):
         position, first = self.failures[0]
         super().__init__(
             f"{len(self.failures)} of {len(self.handles)} calls were not enqueued; call {position}: {first} "
-            f"The error's .failures lists them all.",
+            "The error's .failures lists them all.",
             call_id=first.call_id,
         )
 

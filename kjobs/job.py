@@ -127,9 +127,8 @@ class Enqueue(Generic[P]):
         if type(call) is CallArguments:
             return self._job.compose(call.args, call.kwargs, self._options)
         raise ArgumentError(
-            f"{self._job.name}.delay_many(): {_short(call)} is a {type(call).__name__}; each call is a "
-            "tuple of its "
-            f"arguments, as in delay_many([(7,), (8,)]), or kjobs.args(7, template='bye')"
+            f"{self._job.name}.delay_many(): {_short(call)} is a {type(call).__name__}; each call is a tuple "
+            "of its arguments, as in delay_many([(7,), (8,)]), or kjobs.args(7, template='bye')"
         )
 
 
@@ -321,11 +320,9 @@ class Job(Generic[P, R]):
                 _encode(value)
             except (TypeError, ValueError, OverflowError, RecursionError):
                 return (
-                    f"{self.name}.delay(): argument {name}={_short(value)} is of type "
-                    f"{type(value).__name__} and cannot "
-                    "travel as JSON, so no worker could read it. Pass something that names it, such as "
-                    "its id: "
-                    f"{self.__name__}.delay({name}={name}.id)"
+                    f"{self.name}.delay(): argument {name}={_short(value)} is of type {type(value).__name__} "
+                    "and cannot travel as JSON, so no worker could read it. Pass something that names it, "
+                    f"such as its id: {self.__name__}.delay({name}={name}.id)"
                 )
         return f"{self.name}.delay(): {error}"
 
@@ -348,9 +345,8 @@ def key_bytes(key: Any) -> bytes:
                 f"key={_short(key)} has a character that UTF-8 cannot write: half of a surrogate pair"
             ) from None
     raise ArgumentError(
-        f"key={_short(key)} is a {type(key).__name__}; an ordering key is a text, a whole number, a UUID "
-        "or None, "
-        f"because calls are ordered by its text, which must be the same every time"
+        f"key={_short(key)} is a {type(key).__name__}; an ordering key is a text, a whole number, a UUID or "
+        "None, because calls are ordered by its text, which must be the same every time"
     )
 
 
@@ -368,8 +364,7 @@ def _headers(headers: Mapping[str, str | bytes]) -> Headers:
 def _too_long(what: str) -> str:
     return (
         f"options({what}): a call can be delayed by at most {spoken(LONGEST_WAIT_IN_LANE)}: it waits in a "
-        "worker's "
-        f"memory and holds its key meanwhile"
+        "worker's memory and holds its key meanwhile"
     )
 
 

@@ -223,9 +223,7 @@ def too_large(call: Call, largest: int) -> CallTooLarge:
     handle = call.handle
     return CallTooLarge(
         f"{handle.job}.delay(): the call has {len(call.value):,} bytes and max_size allows {largest:,}. It "
-        "is "
-        "not enqueued. Pass a reference to large data instead of the data, or raise max_size and the "
-        "topic's "
-        f"max.message.bytes.",
+        "is not enqueued. Pass a reference to large data instead of the data, or raise max_size and the "
+        "topic's max.message.bytes.",
         call_id=handle.id,
     )

@@ -23,8 +23,8 @@ def main(directory: str) -> int:
     if made.returncode != 0:
         print(made.stdout.decode(errors="replace"), file=sys.stderr)
         print(
-            f"{sys.executable} cannot make a virtual environment; install its venv module "
-            f"(Debian and Ubuntu: apt-get install python{version}-venv), then run this again.",
+            f"{sys.executable} cannot make a virtual environment; install its venv module (Debian and "
+            f"Ubuntu: apt-get install python{version}-venv), then run this again.",
             file=sys.stderr,
         )
         return 1

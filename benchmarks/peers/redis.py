@@ -29,8 +29,8 @@ def find() -> str:
     found = shutil.which("redis-server")
     if found is None:
         raise RedisMissingError(
-            "the other job systems need redis-server, and there is none: install it "
-            "(Debian and Ubuntu: apt-get install redis-server)"
+            "the other job systems need redis-server, and there is none: install it (Debian and Ubuntu: "
+            "apt-get install redis-server)"
         )
     return found
 

@@ -20,10 +20,9 @@ class Crash:
     title = "A worker killed half way"
     about = (
         "Jobs of 10 ms on 64 threads; half way through, SIGKILL, and a second worker is started at once. A "
-        "job "
-        "appends its number when it begins, so a call that was cut off counts as run twice. Every call must "
-        "have run. The second worker begins when the group has given up the first one: the session timeout, "
-        "10 s in the full run."
+        "job appends its number when it begins, so a call that was cut off counts as run twice. Every call "
+        "must have run. The second worker begins when the group has given up the first one: the session "
+        "timeout, 10 s in the full run."
     )
     measures: Sequence[Measure] = (
         Measure("crash.twice", "calls that ran twice", "calls"),

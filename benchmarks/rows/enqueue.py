@@ -20,12 +20,11 @@ class Enqueue:
         "A call has a key (1,000 of them) and two arguments; the raw producer sends the same bytes with the "
         "same guarantees: idempotent, acks=all, lz4, murmur2. What waits for nothing is not measured. After "
         "each run the topic must have as many records more as were acknowledged. The raw producer is timed "
-        "with envelopes that it finds ready; kjobs writes them meanwhile. In bulk: 100,000 calls, five times "
-        "in a process, of which the median is taken. The broker was written to before, until it was warm. "
-        "Most of delay_many's time goes to what the raw producer does not do: check the arguments, find the "
-        "key, make an id and write the envelope (its own line below), and take a report for each, because a "
-        "handle tells where its call is. So it cannot come near the "
-        "raw producer in bulk."
+        "with envelopes that it finds ready; kjobs writes them meanwhile. In bulk: 100,000 calls, five "
+        "times in a process, of which the median is taken. The broker was written to before, until it was "
+        "warm. Most of delay_many's time goes to what the raw producer does not do: check the arguments, "
+        "find the key, make an id and write the envelope (its own line below), and take a report for each, "
+        "because a handle tells where its call is. So it cannot come near the raw producer in bulk."
     )
     measures: Sequence[Measure] = (
         Measure("enqueue.raw.poll", "raw: produce, poll until its report is there, 1 thread", "calls/s"),

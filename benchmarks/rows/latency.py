@@ -21,9 +21,8 @@ class Latency:
     title = "Latency at 100 calls a second"
     about = (
         "From just before `.delay()` in one process to the first statement of the job in the worker's, on "
-        "one "
-        "clock; raw: from just before produce() to the return of poll() in another process. In turns of a "
-        "quarter, so that both meet the same machine. An idle worker is waiting, with 8 slots."
+        "one clock; raw: from just before produce() to the return of poll() in another process. In turns of "
+        "a quarter, so that both meet the same machine. An idle worker is waiting, with 8 slots."
     )
     measures: Sequence[Measure] = (
         Measure("latency.raw.p50", "raw: produce to poll, p50", "ms"),

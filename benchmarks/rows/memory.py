@@ -22,8 +22,8 @@ class Memory:
     title = "A worker's memory"
     about = (
         "Resident memory as the kernel has it: now (VmRSS) for the idle worker, the most ever (VmHWM) for "
-        "the "
-        "one that drains. In the full run 1,000,000 calls of 100,000 keys wait, 300,000 of them of one key."
+        "the one that drains. In the full run 1,000,000 calls of 100,000 keys wait, 300,000 of them of one "
+        "key."
     )
     measures: Sequence[Measure] = (
         Measure("memory.idle", "idle worker, empty queue", "MB"),

@@ -67,8 +67,7 @@ class Pauses:
     title = "Jobs that wait, one worker process"
     about = (
         "time.sleep, or asyncio.sleep, and then the byte. 1,000 keys. The most that could be is slots "
-        "divided "
-        "by the job's length."
+        "divided by the job's length."
     )
     measures: Sequence[Measure] = tuple(cell.measure for cell in CELLS)
 

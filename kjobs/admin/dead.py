@@ -277,7 +277,7 @@ class DeadLetters:
         if self._topic in self._partitions:
             return UnknownQueue(
                 f"queue {self.queue} has no dead letter topic: {self._dead_topic} does not exist, so nothing "
-                f"of it can be buried either. Create it with `kjobs topics apply MODULE`."
+                "of it can be buried either. Create it with `kjobs topics apply MODULE`."
             )
         prefix = f"{self._settings.prefix}."
         queues = sorted(

@@ -45,7 +45,7 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> da
     except (ValueError, OverflowError):
         raise click.BadParameter(
             f"{value!r} is neither a duration such as 30m, 2h or 7d, which means so long ago, nor a time "
-            f"such as 2026-03-01 or 2026-03-01T12:00:00+01:00"
+            "such as 2026-03-01 or 2026-03-01T12:00:00+01:00"
         ) from None
 
 

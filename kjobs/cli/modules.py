@@ -28,9 +28,8 @@ def load_app(modules: Sequence[str]) -> App:
     named = modules or default_app.settings.modules
     if not named:
         raise click.UsageError(
-            "no module is given. Name the modules that declare jobs, as in `kjobs worker shop.jobs`, or "
-            "set `modules` "
-            "in kjobs.toml."
+            "no module is given. Name the modules that declare jobs, as in `kjobs worker shop.jobs`, or set "
+            "`modules` in kjobs.toml."
         )
     apps = {id(app): app for app in map(_load, named)}
     if len(apps) > 1:

@@ -48,9 +48,8 @@ def command(
     )
     if app.settings.processes > 1:
         raise click.UsageError(
-            f"processes={app.settings.processes}: a worker is one process for now. Start the command "
-            "several times; "
-            f"Kafka shares the partitions among them."
+            f"processes={app.settings.processes}: a worker is one process for now. Start the command several "
+            "times; Kafka shares the partitions among them."
         )
     orders = Orders(queues=queues_of(app, queues), burst=burst, max_calls=max_calls)
     sys.exit(Worker(app, orders).run())

@@ -255,8 +255,8 @@ def _check_annotation(name: str, annotation: Any) -> None:
     if strange:
         kind = strange[0].__name__
         raise TypeError(
-            f"parameter {name!r} is a {kind}, which JSON cannot carry. Pass something that names it, such "
-            f"as its id, and look it up in the job; or leave the parameter without an annotation"
+            f"parameter {name!r} is a {kind}, which JSON cannot carry. Pass something that names it, such as "
+            "its id, and look it up in the job; or leave the parameter without an annotation"
         )
 
 

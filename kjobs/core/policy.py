@@ -94,8 +94,8 @@ class Policy:
         longest = self.backoff.ceiling(self.retries) if self.retries else 0.0
         if longest > LONGEST_WAIT_IN_LANE:
             raise ValueError(
-                f"the backoff before retry {self.retries} grows to {spoken(longest)}, and a call can "
-                f"wait at most {spoken(LONGEST_WAIT_IN_LANE)} between attempts: it waits in the "
-                f"worker's memory and holds its key and its partition's watermark. "
-                f"Use fewer retries, a smaller factor, or cap={spoken(LONGEST_WAIT_IN_LANE)!r}."
+                f"the backoff before retry {self.retries} grows to {spoken(longest)}, and a call can wait at "
+                f"most {spoken(LONGEST_WAIT_IN_LANE)} between attempts: it waits in the worker's memory and "
+                "holds its key and its partition's watermark. Use fewer retries, a smaller factor, or "
+                f"cap={spoken(LONGEST_WAIT_IN_LANE)!r}."
             )

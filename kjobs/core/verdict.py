@@ -52,6 +52,6 @@ def _wait(name: str, delay: Duration) -> float:
     if length > LONGEST_WAIT_IN_LANE:
         raise ValueError(
             f"{name}(delay={delay!r}): a call can wait at most {spoken(LONGEST_WAIT_IN_LANE)} between "
-            f"attempts, because it waits in the worker's memory and holds its key"
+            "attempts, because it waits in the worker's memory and holds its key"
         )
     return length

@@ -163,8 +163,7 @@ def opened(make: Callable[[dict[str, Any]], C], options: dict[str, Any]) -> C:
     except KafkaException as error:
         raise ConfigError(
             f"the Kafka client does not take its options: {reason(error)}. Those of your own are in the "
-            "kafka "
-            f"table of the settings, or in KJOBS_KAFKA_… variables."
+            "kafka table of the settings, or in KJOBS_KAFKA_… variables."
         ) from None
 
 

@@ -81,7 +81,7 @@ class Cluster:
             names = ", ".join(topic.name for topic in missing)
             raise UnknownQueue(
                 f"these topics do not exist: {names}. Without them calls can neither be taken nor buried. "
-                f"Create them with `kjobs topics apply MODULE`, or start the worker with --create-topics."
+                "Create them with `kjobs topics apply MODULE`, or start the worker with --create-topics."
             )
         self.create(missing)
 

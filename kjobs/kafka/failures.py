@@ -34,8 +34,8 @@ def enqueue_error(error: KafkaError, topic: str, call_id: str) -> EnqueueError:
     code = error.code()
     if code in _TOO_LARGE:
         return CallTooLarge(
-            f"call {call_id} was refused by {topic}: it is larger than the topic's max.message.bytes. "
-            f"It is not enqueued. Pass a reference to large data instead of the data.",
+            f"call {call_id} was refused by {topic}: it is larger than the topic's max.message.bytes. It is "
+            "not enqueued. Pass a reference to large data instead of the data.",
             call_id=call_id,
         )
     if code in _NO_TOPIC:
@@ -47,7 +47,7 @@ def enqueue_error(error: KafkaError, topic: str, call_id: str) -> EnqueueError:
         )
     return OutcomeUnknown(
         f"call {call_id} for {topic}: {reason(error)}. It may have been enqueued nevertheless: enqueueing it "
-        f"again, with the same id, may make it run twice.",
+        "again, with the same id, may make it run twice.",
         call_id=call_id,
     )
 
@@ -55,8 +55,8 @@ def enqueue_error(error: KafkaError, topic: str, call_id: str) -> EnqueueError:
 def unknown_queue(topic: str, call_id: str = "") -> UnknownQueue:
     """The exception for a topic that does not exist."""
     return UnknownQueue(
-        f"topic {topic} does not exist, so the call is not enqueued. Create the queue's topics with "
-        f"`kjobs topics apply MODULE`, or set create_topics (KJOBS_CREATE_TOPICS=1) where that may happen by "
-        f"itself.",
+        f"topic {topic} does not exist, so the call is not enqueued. Create the queue's topics with `kjobs "
+        "topics apply MODULE`, or set create_topics (KJOBS_CREATE_TOPICS=1) where that may happen by "
+        "itself.",
         call_id=call_id,
     )

@@ -259,9 +259,8 @@ class Producer:
             if time.monotonic() > until:
                 raise QueueFull(
                     f"call {delivery.call_id} is not enqueued: the embedded broker holds as much of "
-                    f"{delivery.topic} as it can keep, and no worker finished any of it in {timeout:g} s. "
-                    "It would "
-                    f"drop calls silently. Start a worker, or use a real Kafka.",
+                    f"{delivery.topic} as it can keep, and no worker finished any of it in {timeout:g} s. It "
+                    "would drop calls silently. Start a worker, or use a real Kafka.",
                     call_id=delivery.call_id,
                 )
             time.sleep(_ROOM_PAUSE)
@@ -305,10 +304,8 @@ class Producer:
         """The exception for a record whose acknowledgement did not come in time."""
         return OutcomeUnknown(
             f"call {call_id} for {topic}: Kafka at {self._bootstrap} did not acknowledge it in {timeout:g} "
-            "s. "
-            "It may be enqueued, or may be yet: the client goes on trying for up to 30 s. Enqueueing it "
-            "again, "
-            f"with the same id, may make it run twice.",
+            "s. It may be enqueued, or may be yet: the client goes on trying for up to 30 s. Enqueueing it "
+            "again, with the same id, may make it run twice.",
             call_id=call_id,
         )
 

@@ -113,8 +113,7 @@ class Shipment:
         if error.code() == KafkaError._QUEUE_FULL:
             return QueueFull(
                 f"call {delivery.call_id} for {delivery.topic} is not enqueued: this process has too many "
-                "records "
-                f"waiting to be sent, and Kafka takes them more slowly than they come, or is away.",
+                "records waiting to be sent, and Kafka takes them more slowly than they come, or is away.",
                 call_id=delivery.call_id,
             )
         return enqueue_error(error, delivery.topic, delivery.call_id)

@@ -118,8 +118,8 @@ class Transactions:
                 why = f" The last trouble: {reason(last)}." if last is not None else ""
                 return (
                     f".{why} If the broker is there, it may have no transaction log: with fewer than three "
-                    f"brokers that needs lower settings of transaction.state.log.replication.factor and "
-                    f"transaction.state.log.min.isr."
+                    "brokers that needs lower settings of transaction.state.log.replication.factor and "
+                    "transaction.state.log.min.isr."
                 )
         return ""
 

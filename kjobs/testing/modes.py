@@ -72,8 +72,8 @@ def _in_place_of_kafka(
     if isinstance(previous, MemorySender):
         raise Misuse(
             f"testing.{mode}(): the calls of this app go to a testing.{previous.mode}() already, by a with "
-            f"block or a fixture that is still open. An app has one at a time: leave that one first, or use "
-            f"its queue."
+            "block or a fixture that is still open. An app has one at a time: leave that one first, or use "
+            "its queue."
         )
     settings, clock = app.settings, FrozenClock()
     log = Log(app.jobs, app.names, settings.partitions, clock)

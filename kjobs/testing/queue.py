@@ -83,5 +83,5 @@ class Queue(Asserts):
 def _running_already(what: str) -> Misuse:
     return Misuse(
         f"{what}() was called while calls of this queue run, by a job or by another thread or task. The one "
-        f"that is at it runs everything, also what is enqueued meanwhile."
+        "that is at it runs everything, also what is enqueued meanwhile."
     )

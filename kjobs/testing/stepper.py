@@ -150,7 +150,7 @@ class Stepper:
                     raise Misuse(
                         f"{attempts:,} attempts were made and there are still calls to run, of late "
                         f"{_call(entry)}. Does a job enqueue itself, or snooze, for ever? "
-                        f"drain(advance=False) runs only what is due now."
+                        "drain(advance=False) runs only what is due now."
                     )
         except BaseException:
             self._running = False

@@ -41,8 +41,7 @@ def _parse(text: str) -> tuple[Failpoint, signal.Signals, int] | None:
     except (ValueError, KeyError):
         raise ConfigError(
             f"KJOBS_FAILPOINT={text!r}: expected name:action@n, with a name of {', '.join(Failpoint)}, an "
-            "action of "
-            f"{', '.join(_ACTIONS)}, and the n-th time it is passed"
+            f"action of {', '.join(_ACTIONS)}, and the n-th time it is passed"
         ) from None
 
 

@@ -181,9 +181,8 @@ class Invoker:
         close = difflib.get_close_matches(name, self._runners, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
         return UnknownJob(
-            f"no job {name!r} is registered in this worker.{hint} Start it with the module that declares "
-            "the job, "
-            f"or give the job that name as an alias."
+            f"no job {name!r} is registered in this worker.{hint} Start it with the module that declares the "
+            "job, or give the job that name as an alias."
         )
 
     def _began(self, context: Context) -> float:

@@ -145,8 +145,7 @@ class Report:
         if found.replaced:
             log.error(
                 "%s[%d] is not the topic whose offsets this group committed: it was deleted and created "
-                "again, or "
-                "cut short. Reading begins at its first record.",
+                "again, or cut short. Reading begins at its first record.",
                 topic,
                 number,
                 extra={"event": "topic.replaced", "topic": topic, "partition": number},
@@ -217,8 +216,7 @@ class Report:
         """Partitions had been taken away before this worker knew."""
         log.warning(
             "lost %s: the group had not heard from this worker in time. Calls that were running may run "
-            "again "
-            "elsewhere.",
+            "again elsewhere.",
             spelled(places),
             extra={"event": "partitions.lost"},
         )

@@ -23,8 +23,8 @@ def log_order_is_call_order(story: Story, config: Config, findings: Findings) ->
             if event.place != former.place:
                 findings.add(
                     "I23",
-                    f"key {event.key!r} goes to partition {event.place[1]} after {former.place[1]}: "
-                    f"its calls have no order",
+                    f"key {event.key!r} goes to partition {event.place[1]} after {former.place[1]}: its "
+                    "calls have no order",
                     former,
                     event,
                 )
@@ -32,7 +32,7 @@ def log_order_is_call_order(story: Story, config: Config, findings: Findings) ->
                 findings.add(
                     "I23",
                     f"call {event.call!r} was enqueued after {former.call!r} by the same producer and stands "
-                    f"before it in the log",
+                    "before it in the log",
                     former,
                     event,
                 )

@@ -130,7 +130,7 @@ def commits_reach_the_end(story: Story, config: Config, findings: Findings) -> N
         if rest and all(record.settled != NEVER for record in rest):
             findings.add(
                 "I20",
-                f"everything in {log.place} is finished, but the committed offset stays at {offset} and "
-                f"the log ends at {log.order[-1].offset + 1}",
+                f"everything in {log.place} is finished, but the committed offset stays at {offset} and the "
+                f"log ends at {log.order[-1].offset + 1}",
                 log.final,
             )

@@ -77,7 +77,7 @@ def fences_rise(story: Story, config: Config, findings: Findings) -> None:
                 findings.add(
                     "I6",
                     f"{latter.inc} owns {place} in epoch {latter.epoch} after epoch {former.epoch}: its "
-                    f"fencing tokens do not rise",
+                    "fencing tokens do not rise",
                     story.at(former.began),
                     story.at(latter.began),
                 )

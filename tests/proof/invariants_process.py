@@ -20,8 +20,8 @@ def memory_is_bounded(story: Story, config: Config, findings: Findings) -> None:
             if isinstance(event, Buffered) and (event.records > records or event.size > size):
                 findings.add(
                     "I25",
-                    f"{event.inc} holds {event.records} records of {event.size} bytes; allowed are "
-                    f"{records} of {size}",
+                    f"{event.inc} holds {event.records} records of {event.size} bytes; allowed are {records} "
+                    f"of {size}",
                     event,
                 )
     if config.slots is None:

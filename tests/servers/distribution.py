@@ -105,8 +105,7 @@ def _copy_dependencies(maven: Path, work: Path) -> None:
 
 def _pom(*dependencies: tuple[str, str, str]) -> str:
     wanted = "".join(
-        f"<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId><version>{version}</version>"
-        "</dependency>"
+        f"<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId><version>{version}</version></dependency>"
         for group, name, version in dependencies
     )
     return (

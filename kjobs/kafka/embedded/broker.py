@@ -118,7 +118,7 @@ class EmbeddedBroker:
             self.stop()
             raise EmbeddedBrokerError(
                 f"the embedded broker cannot listen on {LOOPBACK}:{self._port}: {error.strerror or error}. "
-                f"Another broker may be running there already; stop it, or choose another port."
+                "Another broker may be running there already; stop it, or choose another port."
             ) from None
         self._configure(control)
         self._bootstrap = f"{LOOPBACK}:{self._port or self._inner}"
@@ -175,12 +175,12 @@ class EmbeddedBroker:
         if not _TOPIC.fullmatch(name):
             raise EmbeddedBrokerError(
                 f"topic {name!r} cannot be created: a topic's name may have letters, digits, '.', '_' and "
-                f"'-' only, and at most 249 of them."
+                "'-' only, and at most 249 of them."
             )
         if not 0 < partitions <= _MOST_PARTITIONS:
             raise EmbeddedBrokerError(
-                f"topic {name} cannot be created with {partitions} partitions: the embedded broker takes "
-                f"1 to {_MOST_PARTITIONS:,}."
+                f"topic {name} cannot be created with {partitions} partitions: the embedded broker takes 1 "
+                f"to {_MOST_PARTITIONS:,}."
             )
         error = self._call("topic_create", name.encode(), partitions, 1)
         if error == KafkaError.TOPIC_ALREADY_EXISTS:
@@ -263,7 +263,7 @@ class EmbeddedBroker:
             case other:
                 raise EmbeddedBrokerError(
                     f"the embedded broker knows no request {other!r}: the kjobs that asks is of another "
-                    f"version than the one that runs it. Start it again."
+                    "version than the one that runs it. Start it again."
                 )
 
     def _gone(self, sender: int) -> None:

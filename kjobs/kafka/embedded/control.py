@@ -140,7 +140,7 @@ def _port(bootstrap: str) -> int:
         if not is_embedded(cluster_id):
             raise EmbeddedBrokerError(
                 f"the broker at {bootstrap} is not an embedded one: its cluster's id is {cluster_id}. Only "
-                f"the embedded broker takes such requests."
+                "the embedded broker takes such requests."
             )
         nodes = client.describe_cluster(request_timeout=_PATIENCE / 5).result().nodes
     except KafkaException as error:
@@ -150,13 +150,13 @@ def _port(bootstrap: str) -> int:
             return int(node.rack.removeprefix(RACK))
     raise EmbeddedBrokerError(
         f"the broker at {bootstrap} is a mock cluster that kjobs did not start: it takes no requests for "
-        f"topics, and nothing keeps it from dropping records. Start one with `kjobs dev`, or use a real "
-        f"Kafka."
+        "topics, and nothing keeps it from dropping records. Start one with `kjobs dev`, or use a real "
+        "Kafka."
     )
 
 
 def _silent(bootstrap: str, why: object) -> EmbeddedBrokerError:
     return EmbeddedBrokerError(
         f"the embedded broker at {bootstrap} does not answer: {why}. It lives in the process that started "
-        f"it, with all it holds, and that process may have ended. Start it again."
+        "it, with all it holds, and that process may have ended. Start it again."
     )

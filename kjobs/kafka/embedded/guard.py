@@ -141,9 +141,9 @@ class EmbeddedGuard:
         if needed > LARGEST:
             raise CallTooLarge(
                 f"a call of {needed - OVERHEAD:,} bytes for {topic} is not enqueued: the embedded broker "
-                f"drops old records when it runs full, whole batches at a time, and can be kept from it only "
+                "drops old records when it runs full, whole batches at a time, and can be kept from it only "
                 f"for records of at most {LARGEST - OVERHEAD:,} bytes. Pass a reference to large data "
-                f"instead of the data, or use a real Kafka."
+                "instead of the data, or use a real Kafka."
             )
         now = time.monotonic()
         if now < purse.refused_until:

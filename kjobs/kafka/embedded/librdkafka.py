@@ -17,8 +17,8 @@ from ...errors import EmbeddedBrokerError
 PRODUCER = 0
 
 _INSTEAD = (
-    "Install the wheel (pip install --only-binary confluent-kafka --force-reinstall confluent-kafka), or use "
-    "a real Kafka: `docker compose up -d` with the project's compose.yaml."
+    "Install the wheel (pip install --only-binary confluent-kafka --force-reinstall confluent-kafka), or "
+    "use a real Kafka: `docker compose up -d` with the project's compose.yaml."
 )
 
 # The mock functions answer with rd_kafka_resp_err_t, an int, unless they return nothing.
@@ -82,8 +82,8 @@ def load(paths: Iterable[Path] | None = None) -> ctypes.CDLL:
         else:
             return library
     raise EmbeddedBrokerError(
-        f"the embedded broker cannot start: it is the mock cluster of librdkafka, which the wheel of "
+        "the embedded broker cannot start: it is the mock cluster of librdkafka, which the wheel of "
         f"confluent-kafka holds, and confluent-kafka {confluent_kafka.__version__} as it is installed has "
-        f"none that can be used. Looked for librdkafka in confluent_kafka.libs, confluent_kafka/.dylibs and "
+        "none that can be used. Looked for librdkafka in confluent_kafka.libs, confluent_kafka/.dylibs and "
         f"the client's own extension module; {'; '.join(tried) or 'found no file'}. {_INSTEAD}"
     )
