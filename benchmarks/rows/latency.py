@@ -20,9 +20,9 @@ class Latency:
     name = "latency"
     title = "Latency at 100 calls a second"
     about = (
-        "From just before `.delay()` in one process to the first statement of the job in the worker's, on one "
-        "clock; raw: from just before produce() to the return of poll() in another process. In turns of a "
-        "quarter, so that both meet the same machine. An idle worker is waiting, with 8 slots. What kjobs "
+        "From just before `.delay()` in one process to the first statement of the job in the worker's, on "
+        "one clock; raw: from just before produce() to the return of poll() in another process. In turns of "
+        "a quarter, so that both meet the same machine. An idle worker is waiting, with 8 slots. What kjobs "
         "adds is writing the call, deciding what to start, waking the thread that runs it, and a sender that "
         "wakes at the same moment because it waits for the acknowledgement; all in a fixed time, so that the "
         "ratio is the larger the quicker the machine is just then."
