@@ -6,6 +6,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -222,6 +223,8 @@ class DeadLetters:
                 done += len(batch)
                 if progress is not None:
                     progress(done)
+        with suppress(BrokerError):  # what is settled is, whether or not everybody can see it yet
+            transactions.finish()
         return done
 
     def _writes(self, batch: Sequence[DeadLetter], state: State) -> Sequence[Write]:

@@ -15,6 +15,7 @@ from confluent_kafka import Producer as Client
 from ..core.ports import Headers
 from ..errors import BrokerError
 from .client import opened, producer_options, reason
+from .log import Log
 
 #: Seconds after which Kafka itself gives up on a transaction of a process that died. For so long the
 #: workers of the topics in it see no new records.
@@ -24,6 +25,9 @@ _DELIVERY = 15.0
 _BEGINNING = 30.0
 _COMMIT = 15.0
 _ABORT = 5.0
+#: Seconds for readers to see it, and between two looks whether they do.
+_SHOWING = 10.0
+_PAUSE = 0.005
 
 # Options of the user that contradict the above, or would have to agree with it.
 _OWN = frozenset({"message.timeout.ms", "delivery.timeout.ms", "transaction.timeout.ms"})
@@ -67,7 +71,10 @@ class Transactions:
 
     def __init__(self, bootstrap: str, extra: Mapping[str, Any], name: str, *, atomic: bool = True) -> None:
         self._bootstrap = bootstrap
+        self._extra = extra
         self._name = name
+        # Where what was written ends, by topic and partition.
+        self._ends: dict[str, dict[int, int]] = {}
         self._atomic = atomic
         self._errors: list[tuple[Write, KafkaError]] = []
         options = {
@@ -180,9 +187,24 @@ class Transactions:
         # Nothing is asked of the error here: after fencing, the client cannot bear that.
         if error is not None:
             self._errors.append((record, error))
+        else:
+            self._ends.setdefault(record.topic, {})[record.partition] = message.offset() + 1
 
     def _commit(self) -> None:
         _patiently(self._client.commit_transaction, _COMMIT)
+
+    def finish(self) -> None:
+        """Wait until readers see what was written.
+
+        Kafka says that a transaction is committed before it has told the partitions.
+        """
+        until = time.monotonic() + _SHOWING
+        for topic, ends in self._ends.items():
+            with Log(self._bootstrap, self._extra, topic) as log:
+                while any(span.end < ends[number] for number, span in log.spans(ends).items()):
+                    if time.monotonic() > until:
+                        return  # it counts all the same
+                    time.sleep(_PAUSE)
 
     def _abort(self) -> BaseException | None:
         """Undo what was begun, as far as the broker can be reached; otherwise its time limit does it."""

@@ -51,9 +51,10 @@ class _Client:
         self.assign: Any = None
         self.sought: list[tuple[Place, int]] = []
 
-    def poll(self, _: float) -> _Message:
+    def poll(self, _: float) -> _Message | None:
         self.assign()
-        return self._messages.pop(0)
+        self.assign = lambda: None
+        return self._messages.pop(0) if self._messages else None
 
     def consume(self, count: int, _: float) -> list[_Message]:
         return self._messages[:count]

@@ -73,17 +73,18 @@ def test_only_what_is_committed_is_read(graveyard: Graveyard, log: Log) -> None:
     def write(value: bytes) -> Write:
         return Write(graveyard.queue_topic, 0, None, value, [], "it")
 
-    def transactions() -> Transactions:
-        opened = Transactions(graveyard.bootstrap, {}, graveyard.prefix)
-        opened.open()
-        return opened
+    def transact(*values: bytes) -> None:
+        transactions = Transactions(graveyard.bootstrap, {}, graveyard.prefix)
+        transactions.open()
+        transactions.write([write(value) for value in values])
+        transactions.finish()
 
-    transactions().write([write(b"committed"), write(b"too")])
+    transact(b"committed", b"too")
     assert log.spans([0]) == {0: Span(0, 3)}
     assert values(log, log.spans([0])) == [b"committed", b"too"]
     with pytest.raises(BrokerError, match="it was not written to"):
-        transactions().write([write(b"aborted"), write(random.randbytes(400_000))])
-    transactions().write([write(b"again")])
+        transact(b"aborted", random.randbytes(400_000))
+    transact(b"again")
     assert values(log, log.spans([0])) == [b"committed", b"too", b"again"]
     graveyard.enqueue(b"last")
     # Of another process, which has begun and not ended.
