@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
@@ -117,10 +116,8 @@ MALFORMED = {
 
 @pytest.mark.parametrize("value", MALFORMED.values(), ids=MALFORMED.keys())
 def test_what_is_no_call_is_malformed_and_nothing_else(value: bytes | None) -> None:
-    begun = time.perf_counter()
     with pytest.raises(Malformed) as caught:
         decode(value)
-    assert time.perf_counter() - begun < 1.0
     assert 10 < len(str(caught.value)) < 500
     assert caught.value.__cause__ is None
 
