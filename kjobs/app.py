@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from .config import Settings, load
+from .core.deferred import Verdict
 from .core.duration import Duration, seconds
 from .core.policy import Backoff, Order, Policy
 from .core.topics import Names, check_queue
@@ -238,6 +239,14 @@ class App:
     def send_many(self, calls: Iterable[Call]) -> list[Handle]:
         """Send calls and wait once for all of them; see ``Enqueue.delay_many``."""
         return self.sender.send_many(calls)
+
+    def cancel(self, handle: Handle) -> Verdict:
+        """Let a call not run; see ``Handle.cancel``."""
+        return self.sender.cancel(handle)
+
+    def reschedule(self, handle: Handle, due_ms: int) -> Verdict:
+        """Let a call run at another time (ms since the epoch); see ``Handle.reschedule``."""
+        return self.sender.reschedule(handle, due_ms)
 
     def batch(self) -> AbstractContextManager[object]:
         """Collect the calls enqueued inside, send them at the end and wait once for all of them.

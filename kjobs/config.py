@@ -109,9 +109,9 @@ def _prefix(value: Any) -> str:
     return value
 
 
-def _no_store(value: Any) -> str | None:
-    if value is not None:
-        raise ValueError("there is no store for long delays yet; calls wait at most 30 seconds")
+def _store(value: Any) -> str:
+    if not isinstance(value, str) or not re.match(r"[a-z][a-z0-9+]*://.", value):
+        raise ValueError("expected an address, such as redis://127.0.0.1:6379/0")
     return value
 
 
@@ -146,8 +146,12 @@ class Settings:
     revoke_grace: float = _setting(
         10.0, _length, "how long a worker waits for running calls of a partition that is taken away"
     )
-    state_dir: str | None = _setting(None, _text, "directory for local state; nothing is kept there yet")
-    delay_store: str | None = _setting(None, _no_store, "where long delays wait; there is no store yet")
+    state_dir: str | None = _setting(
+        None, _text, "directory of the indexes of delayed calls; ~/.local/state/kjobs if not set"
+    )
+    delay_store: str | None = _setting(
+        None, _store, "redis://… to keep the indexes of delayed calls in Redis instead of files"
+    )
     enqueue_timeout: float = _setting(5.0, _length, "how long .delay() waits for the acknowledgement")
     max_size: int = _setting(256 * 1024, _count(1), "bytes of the largest call")
     create_topics: bool = _setting(False, _flag, "create missing topics at once")

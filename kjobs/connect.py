@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from .kafka.producer import Producer
 
 
+def delayed_group(group: str) -> str:
+    """Under which name a group's workers tell the embedded broker what they need of delayed calls."""
+    return f"{group}.delayed"
+
+
 def open_cluster(settings: Settings) -> Cluster:
     """The cluster that the settings name.
 
@@ -39,15 +44,17 @@ def open_producer(settings: Settings) -> Producer:
 
     names = Names(settings.prefix)
 
-    def ensure(topic: str) -> bool:
+    def ensure(topic: str) -> int:
         cluster = open_cluster(settings)
         if not (settings.create_topics or cluster.embedded):
-            return False
+            return 0
         cluster.create(cluster.missing([names.queue_of(topic)]))
-        return True
+        return cluster.partitions.get(topic, 0)
 
     def groups(topic: str) -> Collection[str]:
         # Nobody finishes dead letters, so they would fill the embedded broker for good.
-        return () if names.is_dead(topic) else (settings.group,)
+        if names.is_dead(topic):
+            return ()
+        return (delayed_group(settings.group) if names.is_delayed(topic) else settings.group,)
 
     return Producer(settings.bootstrap_servers, settings.kafka, ensure=ensure, groups=groups)

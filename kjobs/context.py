@@ -62,12 +62,12 @@ class Context(msgspec.Struct, gc=False, eq=False):
 
     @property
     def partition(self) -> int:
-        """The partition the call was enqueued in."""
+        """The number of the partition the call is in."""
         return self.entry.partition.place[1]
 
     @property
     def offset(self) -> int:
-        """The call's offset in it."""
+        """Its offset in the topic it was enqueued in: the queue's, or that of delayed calls."""
         return self.entry.offset
 
     @property
@@ -92,7 +92,7 @@ class Context(msgspec.Struct, gc=False, eq=False):
     @property
     def fence(self) -> Fence:
         """The fencing token of this start of the call."""
-        return Fence(self.entry.partition.epoch, self.entry.offset)
+        return Fence(self.entry.partition.epoch, self.entry.position)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -89,6 +89,12 @@ class EnqueueFailed(Event, frozen=True):
     error: Exception
 
 
+class ClocksApart(Event, frozen=True):
+    """This machine's clock is so many seconds ahead of the broker's (behind, if negative)."""
+
+    seconds: float
+
+
 class PartitionsAssigned(Event, frozen=True):
     """Partitions of a topic are this worker's now, each to go on from an offset."""
 

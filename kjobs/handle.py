@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from .core.deferred import Verdict
+from .core.duration import Duration, seconds
+from .errors import KjobsError
+
+if TYPE_CHECKING:
+    from .job import Sender
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Handle(msgspec.Struct, gc=False, eq=False):
@@ -15,6 +24,7 @@ class Handle(msgspec.Struct, gc=False, eq=False):
         id: the call's id.
         job: its job's name.
         queue: its queue.
+        sender: what enqueued it.
         partition: the partition it is in; None while it is not known to be anywhere.
         offset: its offset there; None while it is not known.
     """
@@ -26,6 +36,7 @@ class Handle(msgspec.Struct, gc=False, eq=False):
     due_ms: int | None = None
     partition: int | None = None
     offset: int | None = None
+    sender: Sender | None = None
 
     @property
     def key(self) -> str | None:
@@ -37,6 +48,75 @@ class Handle(msgspec.Struct, gc=False, eq=False):
         """When a delayed call is due."""
         return None if self.due_ms is None else datetime.fromtimestamp(self.due_ms / 1000, UTC)
 
+    def cancel(self) -> Verdict:
+        """Let a call that waits for its time, or for a retry, not run.
+
+        >>> reminder = remind.options(delay="7d").delay(order_id)
+        >>> if not reminder.cancel():
+        ...     ...  # too late, or nobody answered
+
+        Returns:
+            What came of it, by the word of the worker that has the call. Only ``Verdict.CANCELLED`` is true.
+            ``UNKNOWN``: no worker answered within ``enqueue_timeout``; the wish stays in Kafka, and counts if
+            the call has not begun by the time a worker reads it.
+
+        Raises:
+            EnqueueError: Kafka did not take the wish.
+        """
+        return self._home().cancel(self)
+
+    def reschedule(self, *, at: datetime | None = None, delay: Duration | None = None) -> Verdict:
+        """Let a call that waits for its time, or for a retry, run at another time.
+
+        It gives up its place in the order of its key, and takes one when it is due. It has as long as before
+        to start until it expires.
+
+        Args:
+            at: not to start before this time, an aware datetime.
+            delay: not to start before this much time from now has passed.
+
+        Returns:
+            What came of it, as of :meth:`cancel`. Only ``Verdict.MOVED`` is true.
+
+        Raises:
+            ValueError: neither or both are given, or one is malformed.
+            EnqueueError: Kafka did not take the wish.
+        """
+        if (at is None) == (delay is None):
+            raise ValueError("reschedule(at=…) or reschedule(delay=…): give one of them")
+        if at is None:
+            at = datetime.now(UTC) + timedelta(seconds=seconds(delay or 0))
+        return self._home().reschedule(self, moment_ms(at))
+
+    def _home(self) -> Sender:
+        if self.sender is None or self.partition is None:
+            raise KjobsError(
+                f"call {self.id} is not known to be in Kafka: with ack='none' its handle has no partition "
+                "until the acknowledgement comes, and without one the call cannot be found"
+            )
+        return self.sender
+
     def __repr__(self) -> str:
         where = "" if self.offset is None else f" at {self.queue}[{self.partition}]@{self.offset}"
         return f"<Handle {self.job} {self.id}{where}>"
+
+
+def moment_ms(at: datetime) -> int:
+    """A time in milliseconds since the epoch, rounded up: nothing is due a moment early.
+
+    Raises:
+        ValueError: it is not aware.
+    """
+    if at.tzinfo is None or at.utcoffset() is None:
+        raise ValueError(f"at={at!r}: expected an aware datetime, such as datetime.now(UTC) + …")
+    return max(0, -((_EPOCH - at) // timedelta(milliseconds=1)))  # rounds up
+
+
+def milliseconds(length: float) -> int:
+    """Seconds in milliseconds, rounded up."""
+    return -int(-length * 1000 // 1)
+
+
+def row_id(handle: Handle) -> str:
+    """The key of a call's record in the log: one that came from the queue has its offset in it."""
+    return handle.id if handle.due_ms is not None else f"{handle.id}@{handle.offset}"

@@ -12,12 +12,13 @@ from uuid import UUID
 import msgspec
 
 from .core.arguments import Arguments, Mismatch, encode_other
-from .core.duration import Duration, seconds, spoken
+from .core.deferred import Verdict
+from .core.duration import Duration, seconds
 from .core.envelope import Outgoing
-from .core.policy import LONGEST_WAIT_IN_LANE, Policy
+from .core.policy import Policy
 from .core.ports import Headers
 from .errors import ArgumentError, DeclarationError
-from .handle import Handle
+from .handle import Handle, milliseconds, moment_ms
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,6 +28,9 @@ Key = str | int | UUID | None
 
 _encode = msgspec.json.Encoder(enc_hook=encode_other).encode
 _NO_KWARGS: dict[str, Any] = {}
+
+#: The longest delay, in seconds: a time must be one that a ``datetime`` knows.
+_LONGEST = 7_000 * 365.25 * 86_400
 
 
 class CallArguments(NamedTuple):
@@ -45,13 +49,17 @@ def args(*args: Any, **kwargs: Any) -> CallArguments:
 
 
 class Call(msgspec.Struct, gc=False, eq=False):
-    """One call, ready to be sent."""
+    """One call, ready to be sent.
+
+    ``relaxed``: later calls of its key may pass it while it waits.
+    """
 
     handle: Handle
     value: bytes
     key: bytes | None
     headers: Headers | None
     ack: str
+    relaxed: bool = False
 
 
 class Sender(Protocol):
@@ -64,6 +72,8 @@ class Sender(Protocol):
     def send(self, call: Call) -> Handle: ...
     async def asend(self, call: Call) -> Handle: ...
     def send_many(self, calls: Iterable[Call]) -> list[Handle]: ...
+    def cancel(self, handle: Handle) -> Verdict: ...
+    def reschedule(self, handle: Handle, due_ms: int) -> Verdict: ...
     def check_queue(self, queue: str) -> str: ...
 
 
@@ -213,10 +223,12 @@ class Job(Generic[P, R]):
         Args:
             key: the ordering key, instead of the job's.
             queue: the queue, instead of the job's.
-            delay: do not start before this much time has passed.
+            delay: do not start before this much time has passed. The call waits in the deferred store, and
+                takes its place in the order of its key when it is due.
             at: do not start before this time, an aware datetime.
             expires: drop the call if it has not started by then, counted from its time to start.
-            id: the call's id, if you have a better one than a new one.
+            id: the call's id, if you have a better one than a new one. Delaying a call again with the same id
+                and key replaces the one that waits.
             headers: headers of the record, passed through to ``ctx.headers``.
             ack: ``"all"``: wait for all replicas. ``"none"``: return at once; a failure is an event.
 
@@ -230,8 +242,8 @@ class Job(Generic[P, R]):
         if at is not None and at.tzinfo is None:
             raise ValueError(f"options(at={at!r}): expected an aware datetime, such as datetime.now(UTC) + …")
         wait = None if delay is None else seconds(delay)
-        if wait is not None and wait > LONGEST_WAIT_IN_LANE:
-            raise ValueError(_too_long(f"delay={delay!r}"))
+        if wait is not None and wait > _LONGEST:
+            raise ValueError(f"options(delay={delay!r}): that is beyond the year 9999")
         if id is not None and (not isinstance(id, str) or not id or len(id) > 200):
             raise ValueError(f"options(id={id!r}): expected a text of 1 to 200 characters")
         return Enqueue(
@@ -263,7 +275,8 @@ class Job(Generic[P, R]):
             call_id = options.id or call_id
             due = self._due(options, now_ms)
             lifetime = self.expires if options.expires is None else options.expires
-            expires = None if lifetime is None else (due or now_ms) + int(lifetime * 1000)
+            # A time that has passed is as good as now.
+            expires = None if lifetime is None else max(due or 0, now_ms) + int(lifetime * 1000)
         try:
             value = _encode(Outgoing(call_id, self.name, args, kwargs, now_ms, due, expires))
             if not plain:
@@ -271,8 +284,15 @@ class Job(Generic[P, R]):
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ArgumentError(self._explained(args, kwargs, error)) from None
         key = self._key_of(args, kwargs) if options.key is None else options.key
-        handle = Handle(call_id, self.name, options.queue or self.queue, key, due)
-        return Call(handle, value, None if key is None else key_bytes(key), options.headers, options.ack)
+        handle = Handle(call_id, self.name, options.queue or self.queue, key, due, sender=self.sender)
+        return Call(
+            handle,
+            value,
+            None if key is None else key_bytes(key),
+            options.headers,
+            options.ack,
+            self.policy.order == "relaxed",
+        )
 
     def _check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
@@ -282,13 +302,8 @@ class Job(Generic[P, R]):
 
     def _due(self, options: Options, now_ms: int) -> int | None:
         if options.delay is not None:
-            return now_ms + int(options.delay * 1000)
-        if options.at is None:
-            return None
-        due = int(options.at.timestamp() * 1000)
-        if due - now_ms > LONGEST_WAIT_IN_LANE * 1000:
-            raise ValueError(_too_long(f"at={options.at!r}"))
-        return due
+            return now_ms + milliseconds(options.delay)
+        return None if options.at is None else moment_ms(options.at)
 
     def _compiled_key(self, key: str | Callable[..., Any] | None) -> Callable[..., Any]:
         """A function from a call's arguments to its key."""
@@ -359,13 +374,6 @@ def _headers(headers: Mapping[str, str | bytes]) -> Headers:
             )
         found.append((name, value.encode() if isinstance(value, str) else bytes(value)))
     return found
-
-
-def _too_long(what: str) -> str:
-    return (
-        f"options({what}): a call can be delayed by at most {spoken(LONGEST_WAIT_IN_LANE)}: it waits in a "
-        "worker's memory and holds its key meanwhile"
-    )
 
 
 def _short(value: Any) -> str:

@@ -6,16 +6,18 @@ import atexit
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .config import Settings
 from .connect import open_producer
+from .core.deferred import Verdict
 from .core.topics import Names
 from .errors import BatchError, CallTooLarge, EnqueueError
-from .events import EnqueueFailed, emit
+from .events import ClocksApart, EnqueueFailed, emit
 from .handle import Handle
 from .job import Call
 
@@ -27,6 +29,12 @@ log = logging.getLogger("kjobs")
 #: Seconds for which a process that ends waits for what it has not sent yet.
 _FAREWELL = 5.0
 
+#: Seconds that two clocks may be apart, and between two warnings that they are further.
+CLOCKS_APART = 5.0
+_COMPARE_EVERY = 60.0
+#: A broker's stamp below this (ms since the epoch) is no time.
+_PLAUSIBLE_MS = 10**12
+
 #: Producers inherited over a fork. Their threads are not here, so not even freeing one would return.
 _inherited: list[Producer] = []
 
@@ -37,6 +45,8 @@ class Transport(Protocol):
     def send(self, call: Call) -> Handle: ...
     async def asend(self, call: Call) -> Handle: ...
     def send_many(self, calls: Iterable[Call]) -> list[Handle]: ...
+    def cancel(self, handle: Handle) -> Verdict: ...
+    def reschedule(self, handle: Handle, due_ms: int) -> Verdict: ...
     def batch(self) -> AbstractContextManager[object]: ...
     def close(self) -> None: ...
 
@@ -59,6 +69,7 @@ class KafkaSender:
         self._settings = settings
         self._lock = threading.Lock()
         self._producer: Producer | None = None
+        self._compare_after = 0.0
         self._batch: ContextVar[Batch | None] = ContextVar("kjobs_batch", default=None)
         os.register_at_fork(after_in_child=self._after_fork)
         atexit.register(self.close)
@@ -74,9 +85,13 @@ class KafkaSender:
             return self._send_and_forget(call)
         check_size(call, self._settings().max_size)
         handle = call.handle
-        delivery = self.producer.send(
-            self._topic(handle.queue), call.value, call.key, call.headers, handle.id, self._timeout
-        )
+        if handle.due_ms is not None:
+            delivery = self.producer.send(**self._delayed(call), timeout=self._timeout)
+            self._compare_clocks(delivery)
+        else:
+            delivery = self.producer.send(
+                self._topic(handle.queue), call.value, call.key, call.headers, handle.id, self._timeout
+            )
         return _placed(handle, delivery)
 
     async def asend(self, call: Call) -> Handle:
@@ -85,9 +100,13 @@ class KafkaSender:
             return self.send(call)
         check_size(call, self._settings().max_size)
         handle = call.handle
-        delivery = await self.producer.asend(
-            self._topic(handle.queue), call.value, call.key, call.headers, handle.id, self._timeout
-        )
+        if handle.due_ms is not None:
+            delivery = await self.producer.asend(**self._delayed(call), timeout=self._timeout)
+            self._compare_clocks(delivery)
+        else:
+            delivery = await self.producer.asend(
+                self._topic(handle.queue), call.value, call.key, call.headers, handle.id, self._timeout
+            )
         return _placed(handle, delivery)
 
     def send_many(self, calls: Iterable[Call]) -> list[Handle]:
@@ -108,14 +127,20 @@ class KafkaSender:
                 topic = topics[handle.queue] = self._topic(handle.queue)
             if len(call.value) > largest:
                 shipment.refuse(too_large(call, largest))
+            elif handle.due_ms is not None:
+                shipment.add(**self._delayed(call))
             else:
                 shipment.add(topic, call.value, call.key, call.headers, handle.id)
         failures: list[tuple[int, EnqueueError]] = []
+        delivery: Delivery | None = None
         for position, fate in enumerate(shipment.wait()):
             if isinstance(fate, EnqueueError):
                 failures.append((position, fate))
             else:
                 _placed(handles[position], fate)
+                delivery = fate
+        if delivery is not None:
+            self._compare_clocks(delivery)
         if failures:
             raise BatchError(failures, handles)
         return handles
@@ -142,9 +167,66 @@ class KafkaSender:
             emit(EnqueueFailed(handle.id, handle.job, handle.queue, delivery.error))
 
         check_size(call, self._settings().max_size)
+        if handle.due_ms is not None:
+            record = self._delayed(call)
+            delivery: Delivery = record["kind"](record["topic"], handle.id, done)
+            self.producer.post(
+                delivery, call.value, record["key"], record["headers"], self._timeout, record["by"]
+            )
+            return handle
         delivery = Delivery(self._topic(handle.queue), handle.id, done)
         self.producer.post(delivery, call.value, call.key, call.headers, self._timeout)
         return handle
+
+    # --- delayed calls -------------------------------------------------------------------------------
+
+    def _delayed(self, call: Call) -> dict[str, Any]:
+        """A call as it is written to the log of the deferred store."""
+        from .deferred import wire
+        from .kafka.producer import Stamped
+
+        handle = call.handle
+        assert handle.due_ms is not None
+        return {
+            "topic": Names(self._settings().prefix).delayed(handle.queue),
+            "value": call.value,
+            "key": wire.name_bytes(handle.id),
+            "headers": wire.delayed(handle.due_ms, call.key, relaxed=call.relaxed, headers=call.headers),
+            "call_id": handle.id,
+            "by": call.key,
+            "kind": Stamped,
+        }
+
+    def _compare_clocks(self, delivery: Delivery) -> None:
+        """Warn, now and then, if this clock and the broker's are far apart."""
+        stamp_ms = getattr(delivery, "stamp_ms", -1)
+        # The embedded broker's stamps are no times.
+        if stamp_ms < _PLAUSIBLE_MS or time.monotonic() < self._compare_after:
+            return
+        ahead = time.time() - stamp_ms / 1000
+        if abs(ahead) > CLOCKS_APART:
+            self._compare_after = time.monotonic() + _COMPARE_EVERY
+            log.warning(
+                "this machine's clock is %.0f s %s the broker's. Delayed calls are due by the clock of who "
+                "enqueues them, so they will start that much too %s.",
+                abs(ahead),
+                "ahead of" if ahead > 0 else "behind",
+                "late" if ahead > 0 else "early",
+                extra={"event": "clock.apart", "seconds": ahead},
+            )
+            emit(ClocksApart(ahead))
+
+    def cancel(self, handle: Handle) -> Verdict:
+        """Let a call not run; see ``Handle.cancel``."""
+        from .deferred.requests import Requests
+
+        return Requests(self.producer, self._settings()).cancel(handle)
+
+    def reschedule(self, handle: Handle, due_ms: int) -> Verdict:
+        """Let a call run at another time; see ``Handle.reschedule``."""
+        from .deferred.requests import Requests
+
+        return Requests(self.producer, self._settings()).move(handle, due_ms)
 
     @contextmanager
     def batch(self) -> Iterator[Batch]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .deferred import Verdict
 from .events import Place
 from .partition import Entry
 
@@ -17,9 +18,12 @@ class Start:
 
     Whoever runs an entry whose ``more`` is set goes on with ``entry.next`` if it succeeded, and
     clears ``more`` if it stops there.
+
+    ``first``: their time has come, so they go before those that were handed out and wait for a slot.
     """
 
     entries: Sequence[Entry]
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,75 @@ class BuryEntry:
     """
 
     entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """Find out what the deferred store has of a partition, answer ``CaughtUp``, tell what becomes due.
+
+    Attributes:
+        read_from: where the queue is read from.
+        epoch: of the assignment, to be written with everything that is written in it.
+        topic_id: Kafka's id of the queue's topic.
+    """
+
+    place: Place
+    read_from: int
+    epoch: int
+    topic_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseStore:
+    """Let go of the deferred store of these partitions, and tell no more of them."""
+
+    places: Sequence[Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """Put a call into the deferred store, answer ``Deferred`` once acknowledged, or ``NotDeferred``.
+
+    What to write is in ``entry.deferral``.
+    """
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """Take a call out of the deferred store, answer ``Erased`` once acknowledged, or ``NotErased``."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLane:
+    """Take the next calls of a lane from the store, answer ``LaneFetched``.
+
+    ``read``: how far the queue has been read.
+    """
+
+    place: Place
+    key: bytes
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give calls back to the store that were taken from it, by the offsets of their records."""
+
+    place: Place
+    offsets: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Tell whoever asked what becomes of a call in the store."""
+
+    place: Place
+    request: str
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +165,21 @@ class Dropped:
     why: str
 
 
-Command = Start | Recall | BuryEntry | Commit | Pause | Resume | Lease | Retrying | Dropped
+Command = (
+    Start
+    | Recall
+    | BuryEntry
+    | OpenStore
+    | CloseStore
+    | Defer
+    | Erase
+    | FetchLane
+    | Release
+    | Answer
+    | Commit
+    | Pause
+    | Resume
+    | Lease
+    | Retrying
+    | Dropped
+)

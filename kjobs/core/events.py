@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from .checkpoint import Checkpoint
+from .deferred import Row
 from .partition import Entry
-from .ports import Record
+from .ports import LaneHead, Record
 
 #: A Kafka partition: topic and number.
 Place = tuple[str, int]
@@ -68,6 +69,99 @@ class NotBuried:
 
 
 @dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """The deferred store knows everything that was written to it of a partition.
+
+    Attributes:
+        lanes: keys of which calls wait in the store.
+        sources: offsets, from where the partition is read on, of calls that are in the store.
+        last_turn: the highest turn in a rank that was ever given.
+    """
+
+    place: Place
+    lanes: Collection[bytes] = ()
+    sources: Collection[int] = ()
+    last_turn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Calls in the store whose time has come.
+
+    ``end`` is that of the queue's log now: those with a key take their place in its order there.
+    """
+
+    place: Place
+    rows: Sequence[Row]
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneDue:
+    """The first call of a lane in the store is due; the queue must have been read up to ``needs``."""
+
+    place: Place
+    key: bytes
+    needs: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFetched:
+    """The answer to ``FetchLane``: the next calls of a lane, or its head if none of it may run yet."""
+
+    place: Place
+    key: bytes
+    rows: Sequence[Row]
+    head: LaneHead | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """The deferred store has a call for good."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class NotDeferred:
+    """The deferred store did not take a call; it will be tried again."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The deferred store has forgotten a call for good."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class NotErased:
+    """The deferred store did not forget a call; it will be tried again."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """Somebody wants a call of the store, which is in memory, not to run."""
+
+    place: Place
+    offset: int
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveAsked:
+    """Somebody wants a call of the store, which is in memory, to be due at another time."""
+
+    place: Place
+    offset: int
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """The broker answered a commit: ``error`` is None, or why this partition's was not taken.
 
@@ -114,6 +208,16 @@ Event = (
     | Recalled
     | Buried
     | NotBuried
+    | CaughtUp
+    | Due
+    | LaneDue
+    | LaneFetched
+    | Deferred
+    | NotDeferred
+    | Erased
+    | NotErased
+    | CancelAsked
+    | MoveAsked
     | Committed
     | Revoking
     | Revoked

@@ -14,8 +14,10 @@ from itertools import chain
 import msgspec
 
 from .checkpoint import LIMIT, Checkpoint, Trial, encode, runs
+from .deferred import Rank, Row
 from .outcome import OK, Bury, Outcome
 from .ports import Record
+from .stored import Stored
 
 
 class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
@@ -30,6 +32,13 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
         done: finished; the watermark may pass.
         outcome: how the last attempt ended; set by whoever ran it.
         burial: the order to bury it, once it was given.
+        row: what the deferred store has of it, if it came from there.
+        rank: its place in the order of its key, if it came from the store and has one.
+        deferral: what to put into the store, once that was ordered.
+        ended: it is to be taken out of the store.
+        counted: its lane, which is in the store, waits until it is written or erased.
+        cancelled: the store has forgotten it, or has it for another time, by somebody's wish: it is not to be
+            begun, or not to be tried again.
     """
 
     partition: Partition
@@ -45,6 +54,12 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
     done: bool = False
     outcome: Outcome = OK
     burial: Bury | None = None
+    row: Row | None = None
+    rank: Rank | None = None
+    deferral: Row | None = None
+    ended: bool = False
+    counted: bool = False
+    cancelled: bool = False
 
     def __repr__(self) -> str:
         topic, number = self.partition.place
@@ -53,7 +68,14 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
     @property
     def token(self) -> bytes | int:
         """What no two running calls may share: the key, or the offset of a call without one."""
-        return self.offset if self.key is None else self.key
+        if self.key is not None:
+            return self.key
+        return self.offset if self.row is None else ~self.row.offset
+
+    @property
+    def position(self) -> int:
+        """Where it stands in the order of its key, as an offset of the queue."""
+        return self.offset if self.rank is None else self.rank[0]
 
 
 class Partition:
@@ -61,7 +83,8 @@ class Partition:
 
     Attributes:
         epoch: how many times this partition was assigned in its group, this time included.
-        open: calls may begin: the group confirmed the assignment by acknowledging a commit, and
+        confirmed: the group confirmed the assignment by acknowledging a commit.
+        open: calls may begin: the assignment is confirmed, what waits in the deferred store is known, and
             nobody is taking the partition away.
         leaving: it is being taken away: nothing may begin any more.
         closed: it was taken away; what still runs of it no longer counts.
@@ -71,9 +94,10 @@ class Partition:
         fullness: how much of the metadata that a commit may have was used by the last one, up to 1.
         out: entries handed out to run whose outcome is not known yet.
         burying: entries whose dead letter is not acknowledged yet.
+        stored: what is known of its calls in the deferred store.
         held: heads that may run once the partition is open.
         locks: tokens of which a call of an earlier assignment still runs in this process, each with
-            the head that waits for it, if one does.
+            the entries that wait for it.
     """
 
     def __init__(
@@ -88,6 +112,7 @@ class Partition:
         self._metadata = metadata
         self.topic_id = topic_id
         self.epoch = (restored.epoch if restored else 0) + 1
+        self.confirmed = False
         self.open = False
         self.leaving = False
         self.closed = False
@@ -99,12 +124,14 @@ class Partition:
         self.fullness = 0.0
         self.out = 0
         self.burying = 0
+        self.stored = Stored()
+        self.stash_end = offset
         self.dirty = True
         self.order: deque[Entry] = deque()
         self.tails: dict[bytes, Entry] = {}
         self.trying: dict[int, Entry] = {}
         self.held: list[Entry] = []
-        self.locks: dict[bytes | int, Entry | None] = {}
+        self.locks: dict[bytes | int, list[Entry]] = {}
         self._unfinished: deque[tuple[int, int]] = deque()
         self._trials: dict[int, Trial] = {}
         self._restored_high = offset
@@ -113,6 +140,16 @@ class Partition:
             self._trials = {trial.offset: trial for trial in restored.trials}
             self._restored_high = max(offset, restored.high)
             self.high = self._restored_high
+
+    @property
+    def may_open(self) -> bool:
+        """Whether calls may begin."""
+        return self.confirmed and self.stored.caught_up and not self.leaving
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls run, or are being written somewhere."""
+        return bool(self.out or self.burying or self.stored.writes)
 
     # --- fetched ---------------------------------------------------------------------------------
 
@@ -148,6 +185,68 @@ class Partition:
                 tail.next = entry
         self.next_offset = upcoming
         return heads
+
+    def stash(self, records: Sequence[Record]) -> None:
+        """Keep records for later, because nobody knows yet what the deferred store has."""
+        self.stored.stash += records
+        self.count += len(records)
+        self.size += sum(map(len, records))
+
+    def unstash(self) -> tuple[Sequence[Record], int]:
+        """The records that were kept, and the offset below which nothing else will come."""
+        records, self.stored.stash = self.stored.stash, []
+        self.count -= len(records)
+        self.size -= sum(map(len, records))
+        return records, self.stash_end
+
+    def pass_over(self, offset: int) -> None:
+        """The call at this offset is in the deferred store: here it is finished."""
+        if offset >= self.next_offset:
+            self.next_offset = offset + 1
+            self.high = max(self.high, offset + 1)
+            self._trials.pop(offset, None)
+            self.dirty = True
+
+    def take_in(self, record: Record) -> Entry | None:
+        """Take in the next record, but leave it to the caller to put it into its lane.
+
+        None if there is nothing to be done about it.
+        """
+        offset = record.offset()
+        if offset < self.next_offset:
+            return None
+        self.next_offset = offset + 1
+        if offset < self._restored_high and self._finished_before(offset):
+            self.dirty = True
+            return None
+        entry = Entry(self, offset, record.key(), record, len(record))
+        if self._trials:
+            self._restore_trial(entry)
+        self.order.append(entry)
+        self.count += 1
+        self.size += entry.size
+        return entry
+
+    def join_lane(self, entry: Entry) -> bool:
+        """Put an entry at the end of its lane; True if it is its head, or has no lane."""
+        if entry.key is None:
+            return True
+        tail = self.tails.get(entry.key)
+        self.tails[entry.key] = entry
+        if tail is None:
+            return True
+        tail.next = entry
+        return False
+
+    def clear_lane(self, key: bytes, head: Entry | None) -> list[Entry]:
+        """Take a lane apart from an entry on; returns what was in it from there on."""
+        found: list[Entry] = []
+        while head is not None:
+            found.append(head)
+            head.more = False
+            head.next, head = None, head.next
+        self.tails.pop(key, None)
+        return found
 
     def skip_to(self, offset: int) -> None:
         """Nothing below ``offset`` will be fetched any more: it is the end, or retention took it."""
@@ -199,8 +298,9 @@ class Partition:
     def retry(self, entry: Entry, due: float) -> None:
         """Remember, in the checkpoint too, that a call waits until ``due`` for another attempt."""
         entry.due = due
-        self.dirty = True
-        self.trying[entry.offset] = entry
+        if entry.row is None:
+            self.dirty = True
+            self.trying[entry.offset] = entry
 
     # --- committed -------------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .duration import Duration, seconds, spoken
+from .duration import Duration, seconds
 
-#: The longest a call may wait in its lane, in memory, between two attempts (seconds).
+#: The longest a call waits in its lane, in memory, between two attempts (seconds); from there on it waits
+#: in the deferred store.
 LONGEST_WAIT_IN_LANE = 30.0
 
 Jitter = Literal["full", "none"]
@@ -31,7 +32,7 @@ class Backoff:
 
     base: Duration = 2.0
     factor: float = 2.0
-    cap: Duration = LONGEST_WAIT_IN_LANE
+    cap: Duration = 3600.0
     jitter: Jitter = "full"
 
     def __post_init__(self) -> None:
@@ -91,11 +92,3 @@ class Policy:
             for kind in getattr(self, name):
                 if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                     raise ValueError(f"{name}: {kind!r} is not an exception class")
-        longest = self.backoff.ceiling(self.retries) if self.retries else 0.0
-        if longest > LONGEST_WAIT_IN_LANE:
-            raise ValueError(
-                f"the backoff before retry {self.retries} grows to {spoken(longest)}, and a call can wait at "
-                f"most {spoken(LONGEST_WAIT_IN_LANE)} between attempts: it waits in the worker's memory and "
-                "holds its key and its partition's watermark. Use fewer retries, a smaller factor, or "
-                f"cap={spoken(LONGEST_WAIT_IN_LANE)!r}."
-            )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from .deferred import End, Kind, Row
 
 #: A record's headers as Kafka keeps them: ordered, names may repeat, values may be null.
 Headers = Sequence[tuple[str, bytes | None]]
@@ -26,22 +29,121 @@ class Record(Protocol):
         ...
 
 
-class DeferredStore(Protocol):
-    """Where calls wait that must not wait in a worker's memory: long delays and long retries.
+class LaneHead(NamedTuple):
+    """The first call of a lane that waits in a store.
 
-    Deferring is *acknowledged before the offset is finished*: ``put`` returns only once the call
-    survives the loss of this process. No store is built yet; waits beyond
-    :data:`kjobs.core.policy.LONGEST_WAIT_IN_LANE` are refused instead.
+    Attributes:
+        needs: how far the queue must have been read before it may run.
+        due_ms: when it is due (ms since the epoch).
     """
 
-    def put(self, call_id: str, record: Record, *, due: float, failures: int) -> None:
-        """Keep a call until ``due`` (epoch seconds), replacing one of the same id."""
+    needs: int
+    due_ms: int
+
+
+class Applied(NamedTuple):
+    """What came of changes that are not all new calls.
+
+    Attributes:
+        survivors: ids whose last record in the log does not say what is so: the end of an earlier call came
+            after a later one of the same id.
+        lanes: keys from whose lanes calls were taken out.
+    """
+
+    survivors: Sequence[str] = ()
+    lanes: Collection[bytes] = ()
+
+
+class DeferredStore(Protocol):
+    """The calls of one partition that wait for their time, and how far of its log they are known.
+
+    A store is an index of the partition's ``.delayed`` topic, which is the truth: what it forgets is read
+    again. One thread uses it. What a method *takes* is in somebody's hands, and is not given out again
+    until it is released or replaced.
+
+    ``tests/deferred/conformance.py`` is the suite that every store must pass.
+    """
+
+    @property
+    def position(self) -> int:
+        """One past the last offset of the log that is applied; 0 for an empty store."""
         ...
 
-    def take(self, now: float, limit: int) -> Sequence[tuple[str, Record, int]]:
-        """Up to ``limit`` calls that are due: id, record, failures so far."""
+    @property
+    def count(self) -> int:
+        """Calls in the store, those that are taken included."""
         ...
 
-    def remove(self, call_id: str) -> bool:
-        """Forget a call; False if it was not waiting."""
+    def apply(self, changes: Sequence[Row | End], position: int | None) -> Applied:
+        """Take in what the log says, all of it or nothing.
+
+        Of several records of one call the one with the highest offset counts, in whatever order they come.
+
+        Args:
+            changes: in the order of their offsets.
+            position: the new position; None to leave it.
+        """
+        ...
+
+    def get(self, call_id: str) -> Row | None:
+        """The call of this id."""
+        ...
+
+    def taken(self, call_id: str) -> bool:
+        """Whether the call of this id is in somebody's hands."""
+        ...
+
+    def due(self, kind: Kind, now_ms: int, limit: int) -> Sequence[Row]:
+        """Up to ``limit`` calls of a kind whose time has come, the earliest first.
+
+        Those that are free or dated are taken. Of those with a rank only the first of each lane is told,
+        once, and is not taken: the lane is.
+        """
+        ...
+
+    def next_due(self, kind: Kind) -> int | None:
+        """When :meth:`due` will have something to tell (ms since the epoch)."""
+        ...
+
+    def lane(self, key: bytes, read: int, now_ms: int, limit: int) -> tuple[Sequence[Row], LaneHead | None]:
+        """Take the first calls of a lane, in its order.
+
+        Args:
+            key: whose lane.
+            read: how far the queue has been read; calls that need more are not given.
+            now_ms: the present; nothing is given from the first call on that is not due.
+            limit: the most.
+
+        Returns:
+            The calls, and if there is none, the head that is not given; None if the lane is empty. If it is
+            not due yet, :meth:`due` will tell.
+        """
+        ...
+
+    def lanes(self) -> Mapping[bytes, int]:
+        """Every lane, with what its head needs to have been read. From now on :meth:`due` tells of each."""
+        ...
+
+    def sources(self, low: int) -> Collection[int]:
+        """Offsets in the queue, from ``low`` on, of calls that are in the store."""
+        ...
+
+    def last_turn(self) -> int:
+        """The highest turn in a rank, but for those from the queue; 0 if there is none."""
+        ...
+
+    def lowest(self) -> int | None:
+        """The lowest offset of a call's record; None for an empty store."""
+        ...
+
+    def hold(self, offsets: Collection[int]) -> None:
+        """Take calls, by the offsets of their records: they are in somebody's hands since before."""
+        ...
+
+    def release(self, offsets: Collection[int]) -> None:
+        """Give back calls that were taken, by the offsets of their records."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it; what was taken is released."""
         ...

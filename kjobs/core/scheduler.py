@@ -9,7 +9,10 @@ outcome brings its own draw), no thread, and does no I/O.
 
     fetched ─► lane ─► head ─► out ─┬─► finished ─► below the watermark ─► committed
                         ▲           ├─► waiting (backoff, snooze) ─► head
+                        │           ├─► deferred ─► finished; when due, back from the store
                         └───────────┴─► burying ─► finished
+
+What has to do with the deferred store is in ``deferral.py``.
 """
 
 from __future__ import annotations
@@ -21,17 +24,41 @@ from typing import assert_never
 
 from .buffer import Bounds, Buffer
 from .checkpoint import LIMIT
-from .commands import BuryEntry, Command, Commit, Dropped, Lease, Pause, Recall, Resume, Retrying, Start
+from .commands import (
+    BuryEntry,
+    CloseStore,
+    Command,
+    Commit,
+    Dropped,
+    Lease,
+    OpenStore,
+    Pause,
+    Recall,
+    Resume,
+    Retrying,
+    Start,
+)
 from .commits import Commits, Rhythm
+from .deferral import Deferral
 from .events import (
     Assigned,
     Buried,
+    CancelAsked,
+    CaughtUp,
     Committed,
+    Deferred,
+    Due,
+    Erased,
     Event,
     Fetched,
     Finished,
+    LaneDue,
+    LaneFetched,
     Lost,
+    MoveAsked,
     NotBuried,
+    NotDeferred,
+    NotErased,
     Place,
     Recalled,
     Revoked,
@@ -51,6 +78,7 @@ from .outcome import (
     dispose,
 )
 from .partition import Entry, Partition
+from .policy import LONGEST_WAIT_IN_LANE
 from .ports import Record
 
 #: Seconds before a burial that the dead letter topic refused is tried again.
@@ -91,7 +119,14 @@ class Scheduler:
         # Keys (offsets, for calls without one) whose calls of forgotten partitions still run here.
         self._orphans: dict[tuple[Place, bytes | int], int] = {}
         self._starts: list[Entry] = []
+        self._due_starts: list[Entry] = []
         self._commands: list[Command] = []
+        self._deferral = Deferral(
+            offer=self._offer,
+            command=lambda command: self._commands.append(command),
+            later=self._later,
+            opened=self._opened,
+        )
 
     def handle(self, events: Iterable[Event], now: float) -> list[Command]:
         """Take in what happened, in that order, and return what is to be done, in that order."""
@@ -103,25 +138,21 @@ class Scheduler:
                     self._fetched(place, records, now)
                 case Skipped(place=place, offset=offset):
                     if (partition := self.partitions.get(place)) is not None:
-                        partition.skip_to(offset)
+                        self._deferral.skipped(partition, offset, now)
                 case Buried(entry=entry):
                     self._buried(entry, now)
                 case NotBuried(entry=entry):
                     self._not_buried(entry, now)
+                case CaughtUp() | Due() | LaneDue() | LaneFetched() | CancelAsked() | MoveAsked():
+                    self._deferral.told(self.partitions.get(event.place), event, now)
+                case Deferred() | NotDeferred() | Erased() | NotErased():
+                    self._deferral.answered(event, now)
                 case Committed():
                     self._committed(event, now)
-                case Assigned():
-                    self._assigned(event)
                 case Recalled(entries=entries):
                     self._recalled(entries, now)
-                case Revoking(places=places):
-                    self._revoking(places)
-                case Revoked(places=places):
-                    self._forget(places, commit=True)
-                case Lost(places=places):
-                    self._forget(places, commit=False)
-                case Stopping():
-                    self._stop()
+                case Assigned() | Revoking() | Revoked() | Lost() | Stopping():
+                    self._ownership(event)
                 case _:
                     assert_never(event)
         if self._leased and now >= self._lease:
@@ -131,6 +162,9 @@ class Scheduler:
         self._balance(now)
         if offsets := self._commits.due(self.partitions.values(), now):
             self._commands.append(Commit(offsets))
+        if self._due_starts:
+            self._commands.append(Start(self._due_starts, first=True))
+            self._due_starts = []
         if self._starts:
             self._commands.append(Start(self._starts))
             self._starts = []
@@ -142,7 +176,7 @@ class Scheduler:
     @property
     def held(self) -> int:
         """Unfinished calls in memory."""
-        return sum(partition.count for partition in self.partitions.values())
+        return sum(p.count + len(p.stored.rows) for p in self.partitions.values())
 
     @property
     def room(self) -> int:
@@ -150,14 +184,13 @@ class Scheduler:
         return self._buffer.room(self.partitions.values())
 
     def busy(self, places: Iterable[Place] | None = None) -> bool:
-        """Whether calls of these partitions run, or are being buried.
+        """Whether calls of these partitions run, or are being written somewhere.
 
         None: of all, those whose partitions were taken away meanwhile included.
         """
         if places is None:
-            return bool(self._orphans) or any(p.out or p.burying for p in self.partitions.values())
-        partitions = (self.partitions[place] for place in places if place in self.partitions)
-        return any(partition.out or partition.burying for partition in partitions)
+            return bool(self._orphans) or any(p.busy for p in self.partitions.values())
+        return any(self.partitions[place].busy for place in places if place in self.partitions)
 
     @property
     def uncommitted(self) -> bool:
@@ -167,8 +200,8 @@ class Scheduler:
     @property
     def following(self) -> bool:
         """Whether calls wait for the outcome of another one of their key."""
-        out = sum(partition.out + partition.burying for partition in self.partitions.values())
-        return self.held > out + len(self._timers)
+        out = sum(p.out + p.burying + len(p.stored.stash) for p in self.partitions.values())
+        return self.held > out + len(self._timers) or bool(self._deferral.asked)
 
     def leased(self, now: float) -> bool:
         """Whether the group was heard from of late, so that calls may begin."""
@@ -185,12 +218,33 @@ class Scheduler:
 
     # --- partitions come and go ------------------------------------------------------------------
 
+    def _ownership(self, event: Assigned | Revoking | Revoked | Lost | Stopping) -> None:
+        match event:
+            case Assigned():
+                self._assigned(event)
+            case Revoking(places=places):
+                self._revoking(places)
+            case Revoked(places=places):
+                self._forget(places, commit=True)
+            case Lost(places=places):
+                self._forget(places, commit=False)
+            case Stopping():
+                self._stop()
+            case _:
+                assert_never(event)
+
     def _assigned(self, event: Assigned) -> None:
         partition = Partition(event.place, event.offset, event.checkpoint, event.topic_id, self._metadata)
         partition.leaving = self.stopping
-        partition.locks = {key: None for place, key in self._orphans if place == event.place}
+        partition.locks = {key: [] for place, key in self._orphans if place == event.place}
         self.partitions[event.place] = partition
         self._commits.urgent = True
+        self._commands.append(OpenStore(event.place, event.offset, partition.epoch, event.topic_id))
+
+    def _opened(self, partition: Partition, now: float) -> None:
+        """What waits in the store is known: calls may begin, if the group has confirmed the assignment."""
+        partition.open = partition.may_open
+        self._release(partition, now)
 
     def _stop(self) -> None:
         self.stopping = True
@@ -215,12 +269,15 @@ class Scheduler:
             partition.open = False
             partition.closed = True
             self._commits.forget(place)
+            self._deferral.forget(partition)
             running = [entry for entry in partition.order if entry.out]
+            running += [entry for entry in partition.stored.rows.values() if entry.out]
             for entry in running:
                 self._orphans[place, entry.token] = self._orphans.get((place, entry.token), 0) + 1
             if commit:
                 last.append((place, *partition.snapshot(clean=not running)))
         self._commands.append(Recall(places))
+        self._commands.append(CloseStore(places))
         if last:
             self._commands.append(Commit(last))
 
@@ -228,35 +285,51 @@ class Scheduler:
 
     def _fetched(self, place: Place, records: Sequence[Record], now: float) -> None:
         partition = self.partitions.get(place)
-        if partition is not None:
-            for head in partition.feed(records):
-                self._offer(head, now)
+        if partition is None:
+            return
+        if partition.stored.matters:
+            self._deferral.fetched(partition, records, now)
+            return
+        for head in partition.feed(records):
+            self._offer(head, now)
 
     def _offer(self, entry: Entry, now: float) -> None:
         """Hand out the head of a lane, or keep it until it may run."""
         partition = entry.partition
         if entry.due > now:
-            heapq.heappush(self._timers, (entry.due, next(self._ticket), entry))
+            if entry.due - now > LONGEST_WAIT_IN_LANE:
+                self._deferral.defer(entry, entry.due, now, holds_lane=True)
+            else:
+                self._later(entry.due, entry)
+            return
+        if entry.cancelled:
+            self._deferral.withdraw(entry, now)
             return
         if not partition.open or now >= self._lease or self.attempts_left == 0:
             partition.held.append(entry)
             return
         if partition.locks and entry.token in partition.locks:
-            partition.locks[entry.token] = entry
+            partition.locks[entry.token].append(entry)
             return
-        if entry.next is not None:
-            self._link(entry)
         if self.attempts_left is not None:
             self.attempts_left -= 1
         entry.out = True
         partition.out += 1
+        if entry.row is not None:
+            self._due_starts.append(entry)
+            return
+        if entry.next is not None:
+            self._link(entry)
         self._starts.append(entry)
+
+    def _later(self, due: float, entry: Entry) -> None:
+        heapq.heappush(self._timers, (due, next(self._ticket), entry))
 
     def _link(self, entry: Entry) -> None:
         """Let whoever runs ``entry`` go on with the calls behind it, as far as the chain allows."""
         left = self._chain - 1
         following = entry.next
-        while left and following is not None and not following.due:
+        while left and following is not None and not following.due and following.row is None:
             entry.more = True
             entry, following = following, following.next
             left -= 1
@@ -271,6 +344,8 @@ class Scheduler:
             if entry.burial is not None:
                 entry.partition.burying += 1
                 self._commands.append(BuryEntry(entry))
+            elif entry.deferral is not None or entry.ended:
+                self._deferral.try_again(entry)
             else:
                 self._offer(entry, now)
 
@@ -290,6 +365,10 @@ class Scheduler:
                     self._orphan_ended(entry, now)
             elif outcome is OK:
                 entry.out = False
+                if entry.row is not None:
+                    partition.out -= 1
+                    self._deferral.finished(entry, now)
+                    continue
                 head = partition.finish(entry)
                 if head is not None and entry.more:
                     head.out = True  # whoever ran the entry is running this one now
@@ -297,6 +376,8 @@ class Scheduler:
                 partition.out -= 1
                 if head is not None:
                     self._offer(head, now)
+                elif partition.stored.lanes:
+                    self._deferral.lane_ended(partition, entry.key)
             else:
                 self._ended(entry, outcome, now)
 
@@ -311,6 +392,9 @@ class Scheduler:
         disposition = dispose(outcome, failures=entry.failures, since=since, now=now)
         match disposition:
             case Done():
+                self._settle(entry, now)
+            case RetryAt() | WaitUntil() if entry.cancelled:
+                self._commands.append(Dropped(entry, "cancelled while it ran"))
                 self._settle(entry, now)
             case RetryAt(due=due, error=error, failures=failures):
                 # Counted only now: a failure that ends in a burial is forgotten if we crash before its
@@ -339,13 +423,26 @@ class Scheduler:
                 assert_never(disposition)
 
     def _wait(self, entry: Entry, holds_lane: bool, now: float) -> None:
-        heapq.heappush(self._timers, (entry.due, next(self._ticket), entry))
-        if not holds_lane and (head := entry.partition.leave_lane(entry)) is not None:
-            self._offer(head, now)
+        """Bring an entry back when it is due: from memory, or from the store if that is long to go."""
+        if entry.row is not None or entry.due - now > LONGEST_WAIT_IN_LANE:
+            self._deferral.defer(entry, entry.due, now, holds_lane=holds_lane)
+            return
+        self._later(entry.due, entry)
+        if not holds_lane:
+            self._goes_on(entry, entry.partition.leave_lane(entry), now)
 
     def _settle(self, entry: Entry, now: float) -> None:
-        if (head := entry.partition.finish(entry)) is not None:
+        if entry.row is not None:
+            self._deferral.finished(entry, now)
+        else:
+            self._goes_on(entry, entry.partition.finish(entry), now)
+
+    def _goes_on(self, entry: Entry, head: Entry | None, now: float) -> None:
+        """The lane of an entry goes on, with this head."""
+        if head is not None:
             self._offer(head, now)
+        else:
+            self._deferral.lane_ended(entry.partition, entry.key)
 
     def _buried(self, entry: Entry, now: float) -> None:
         if not entry.partition.closed:
@@ -356,7 +453,7 @@ class Scheduler:
     def _not_buried(self, entry: Entry, now: float) -> None:
         if not entry.partition.closed:
             entry.partition.burying -= 1
-            heapq.heappush(self._timers, (now + BURIAL_PAUSE, next(self._ticket), entry))
+            self._later(now + BURIAL_PAUSE, entry)
 
     def _recalled(self, entries: Sequence[Entry], now: float) -> None:
         for entry in entries:
@@ -380,8 +477,9 @@ class Scheduler:
             return
         self._orphans.pop((place, token), None)
         partition = self.partitions.get(place)
-        if partition is not None and (head := partition.locks.pop(token, None)) is not None:
-            self._offer(head, now)
+        if partition is not None:
+            for waiting in partition.locks.pop(token, ()):
+                self._offer(waiting, now)
 
     # --- commits and back-pressure ---------------------------------------------------------------
 
@@ -400,8 +498,8 @@ class Scheduler:
             self._lease = until
             self._commands.append(Lease(until))
         renewed, self._leased = not self._leased, now < until
-        if not partition.leaving:
-            partition.open = True
+        partition.confirmed = True
+        partition.open = partition.may_open
         for held in self.partitions.values() if renewed else (partition,):
             self._release(held, now)
 

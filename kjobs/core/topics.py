@@ -10,6 +10,11 @@ _DAY_MS = 24 * 60 * 60 * 1000
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _COMPANIONS = (".delayed", ".dead")
 
+#: How long the log of the deferred store keeps both versions of a call that was replaced, and the tombstones
+#: of those that ended. A worker's copy of it that is older than the latter must be made anew.
+COMPACTION_LAG_MS = 60 * 60 * 1000
+TOMBSTONES_MS = 7 * _DAY_MS
+
 #: Kafka's own limit for a topic's name.
 _LONGEST = 249
 
@@ -52,6 +57,10 @@ class Names:
         """The topic that holds a queue's calls."""
         return f"{self.prefix}.{queue}"
 
+    def delayed(self, queue: str) -> str:
+        """The topic that is the deferred store's log; partitions match those of the queue."""
+        return f"{self.prefix}.{queue}.delayed"
+
     def dead(self, queue: str) -> str:
         """The topic that holds a queue's dead letters; partitions match those of the queue."""
         return f"{self.prefix}.{queue}.dead"
@@ -60,9 +69,16 @@ class Names:
         """Whether a topic holds dead letters."""
         return topic.startswith(f"{self.prefix}.") and topic.endswith(".dead")
 
+    def is_delayed(self, topic: str) -> bool:
+        """Whether a topic is the log of a deferred store."""
+        return topic.startswith(f"{self.prefix}.") and topic.endswith(".delayed")
+
     def queue_of(self, topic: str) -> str:
-        """The queue whose calls a topic holds."""
-        return topic.removeprefix(f"{self.prefix}.")
+        """The queue that a topic belongs to."""
+        name = topic.removeprefix(f"{self.prefix}.")
+        for companion in _COMPANIONS:
+            name = name.removesuffix(companion)
+        return name
 
     def check(self, queue: str) -> str:
         """Return the queue's name if all its topics' names are allowed.
@@ -95,6 +111,20 @@ class Names:
                     "cleanup.policy": "delete",
                     "retention.ms": str(7 * _DAY_MS),
                     "max.message.bytes": str(room),
+                },
+            ),
+            Topic(
+                self.delayed(queue),
+                partitions,
+                {
+                    # Never delete: a call that is delayed by a year must be there after a year.
+                    "cleanup.policy": "compact",
+                    "min.compaction.lag.ms": str(COMPACTION_LAG_MS),
+                    "delete.retention.ms": str(TOMBSTONES_MS),
+                    "segment.bytes": str(64 * 1024 * 1024),
+                    # Enqueuers' clocks are compared with the broker's.
+                    "message.timestamp.type": "LogAppendTime",
+                    "max.message.bytes": str(room + DEAD_LETTER_ALLOWANCE),
                 },
             ),
             Topic(

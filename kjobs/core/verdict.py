@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .duration import Duration, seconds, spoken
-from .policy import LONGEST_WAIT_IN_LANE
 
 
 class Verdict(Exception):
@@ -18,11 +17,11 @@ class Retry(Verdict):
     kjobs.core.verdict.Retry: try again in 5s
 
     Raises:
-        ValueError: the delay is not a duration, or longer than a call can wait in its lane.
+        ValueError: the delay is not a duration.
     """
 
     def __init__(self, message: str = "", *, delay: Duration | None = None) -> None:
-        self.delay = None if delay is None else _wait("Retry", delay)
+        self.delay = None if delay is None else seconds(delay)
         after = "" if self.delay is None else f" in {spoken(self.delay)}"
         super().__init__(message or f"try again{after}")
 
@@ -31,11 +30,11 @@ class Snooze(Verdict):
     """Raise in a job: not now, come back after ``delay``; no attempt is counted.
 
     Raises:
-        ValueError: the delay is not a duration, or longer than a call can wait in its lane.
+        ValueError: the delay is not a duration.
     """
 
     def __init__(self, delay: Duration) -> None:
-        self.delay = _wait("Snooze", delay)
+        self.delay = seconds(delay)
         super().__init__(f"snoozed for {spoken(self.delay)}")
 
 
@@ -45,13 +44,3 @@ class Discard(Verdict):
 
 class DeadLetter(Verdict):
     """Raise in a job: no retry can help, put this call on the dead letter queue now."""
-
-
-def _wait(name: str, delay: Duration) -> float:
-    length = seconds(delay)
-    if length > LONGEST_WAIT_IN_LANE:
-        raise ValueError(
-            f"{name}(delay={delay!r}): a call can wait at most {spoken(LONGEST_WAIT_IN_LANE)} between "
-            "attempts, because it waits in the worker's memory and holds its key"
-        )
-    return length

@@ -13,9 +13,10 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
+from ..core.partitioner import partition_of
 from ..core.ports import Headers
 from ..errors import EmbeddedBrokerError, EnqueueError, EnqueueRefused, OutcomeUnknown, QueueFull
 from .client import opened, producer_options, reason
@@ -59,6 +60,22 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
         self.done(self)
 
 
+class Stamped(Delivery, gc=False, eq=False):
+    """A delivery that also knows when that was by the broker's clock, where the topic tells.
+
+    ``stamp_ms``: ms since the epoch; -1 if it is not known.
+    """
+
+    stamp_ms: int = -1
+
+    def __call__(self, error: KafkaError | None, message: Any) -> None:
+        """Take the client's delivery report."""
+        if error is None:
+            kind, stamp = message.timestamp()
+            self.stamp_ms = stamp if kind == TIMESTAMP_LOG_APPEND_TIME else -1
+        Delivery.__call__(self, error, message)
+
+
 def _is_full(record: dict[str, Any]) -> bool:
     error = record.get("_error")
     return error is not None and error.code() == KafkaError._QUEUE_FULL
@@ -70,8 +87,8 @@ class Producer:
     Args:
         bootstrap: Kafka's addresses.
         extra: librdkafka options of the user.
-        ensure: called with the name of a topic that does not exist; creates it and returns True, or
-            returns False.
+        ensure: called with the name of a topic that does not exist; creates it and returns how many
+            partitions it has, or returns 0.
         groups: gives the groups that must have finished a topic's records before the embedded broker, which
             drops what does not fit, may lose them. Without meaning for a real Kafka.
     """
@@ -81,7 +98,7 @@ class Producer:
         bootstrap: str,
         extra: Mapping[str, Any],
         *,
-        ensure: Callable[[str], bool] = lambda topic: False,
+        ensure: Callable[[str], int] = lambda topic: 0,
         groups: Callable[[str], Collection[str]] = lambda topic: (),
     ) -> None:
         self._bootstrap = bootstrap
@@ -89,7 +106,8 @@ class Producer:
         self._groups = groups
         self._guard: EmbeddedGuard | None = None
         self._client = opened(Client, producer_options(bootstrap, extra))
-        self._topics: set[str] = set()
+        #: Topics that exist, with how many partitions they have.
+        self._topics: dict[str, int] = {}
         self._topics_lock = threading.Lock()
         self._reports = Reports(self._client)
 
@@ -98,23 +116,62 @@ class Producer:
     def send(
         self,
         topic: str,
-        value: bytes,
+        value: bytes | None,
         key: bytes | None,
         headers: Headers | None,
         call_id: str,
         timeout: float,
+        *,
+        by: bytes | None = None,
+        kind: type[Delivery] = Delivery,
     ) -> Delivery:
         """Send one record and wait until it is acknowledged.
+
+        Args:
+            topic: where to.
+            value: the record's value.
+            key: its key.
+            headers: its headers.
+            call_id: for errors.
+            timeout: seconds to wait.
+            by: the key that its partition is that of, if it is not its own.
+            kind: the kind of delivery wanted.
 
         Raises:
             EnqueueError: it was not; the subclass says why.
         """
         lock = threading.Lock()
         lock.acquire()
-        delivery = Delivery(topic, call_id, lambda _: lock.release())
+        delivery = kind(topic, call_id, lambda _: lock.release())
         begun = time.monotonic()
-        self._hand_over(delivery, value, key, headers, timeout)
+        self._hand_over(delivery, value, key, headers, timeout, by)
         if not self._reports.wait(lock, begun + timeout - time.monotonic()):
+            raise self.unanswered(topic, call_id, timeout)
+        if delivery.error is not None:
+            raise delivery.error
+        return delivery
+
+    def send_to(
+        self,
+        topic: str,
+        partition: int,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Headers | None,
+        call_id: str,
+        timeout: float,
+    ) -> Delivery:
+        """Send one record to a partition and wait until it is acknowledged.
+
+        Raises:
+            EnqueueError: it was not; the subclass says why.
+        """
+        known = threading.Event()
+        delivery = Delivery(topic, call_id, lambda _: known.set())
+        if topic not in self._topics:
+            self.check_topic(topic, call_id, timeout)
+        self.put(delivery, value, key, headers, partition=partition)
+        if not known.wait(timeout):
             raise self.unanswered(topic, call_id, timeout)
         if delivery.error is not None:
             raise delivery.error
@@ -123,11 +180,14 @@ class Producer:
     async def asend(
         self,
         topic: str,
-        value: bytes,
+        value: bytes | None,
         key: bytes | None,
         headers: Headers | None,
         call_id: str,
         timeout: float,
+        *,
+        by: bytes | None = None,
+        kind: type[Delivery] = Delivery,
     ) -> Delivery:
         """Send one record and wait, without blocking the event loop, until it is acknowledged.
 
@@ -145,14 +205,14 @@ class Producer:
             with suppress(RuntimeError):  # the loop is closed: whoever waited in it has given up
                 loop.call_soon_threadsafe(wake)
 
-        delivery = Delivery(topic, call_id, done)
+        delivery = kind(topic, call_id, done)
         if topic in self._topics and self._guard is None:
             try:
-                self.put(delivery, value, key, headers)
+                self.put(delivery, value, key, headers, partition=self._partition(topic, by))
             except BufferError:
-                await asyncio.to_thread(self.post, delivery, value, key, headers, timeout)
+                await asyncio.to_thread(self.post, delivery, value, key, headers, timeout, by)
         else:
-            await asyncio.to_thread(self.post, delivery, value, key, headers, timeout)
+            await asyncio.to_thread(self.post, delivery, value, key, headers, timeout, by)
         try:
             await asyncio.wait_for(acknowledged, timeout)
         except TimeoutError:
@@ -162,29 +222,46 @@ class Producer:
         return delivery
 
     def post(
-        self, delivery: Delivery, value: bytes, key: bytes | None, headers: Headers | None, timeout: float
+        self,
+        delivery: Delivery,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Headers | None,
+        timeout: float,
+        by: bytes | None = None,
     ) -> None:
         """Send one record and return once the client has it; ``delivery.done`` tells of its fate.
 
         Raises:
             EnqueueError: the client did not take it; ``delivery.done`` will not be called.
         """
-        self._hand_over(delivery, value, key, headers, timeout)
+        self._hand_over(delivery, value, key, headers, timeout, by)
         self._reports.expect()
 
+    def _partition(self, topic: str, by: bytes | None) -> int:
+        """The partition of a key; -1 to leave it to the client and the record's own key."""
+        return -1 if by is None else partition_of(by, self._topics[topic])
+
     def _hand_over(
-        self, delivery: Delivery, value: bytes, key: bytes | None, headers: Headers | None, timeout: float
+        self,
+        delivery: Delivery,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Headers | None,
+        timeout: float,
+        by: bytes | None,
     ) -> None:
         topic = delivery.topic
         if topic not in self._topics:
             self.check_topic(topic, delivery.call_id, timeout)
         if self._guard is not None:
             self._admit(self._guard, delivery, value, key, headers, timeout)
+        partition = -1 if by is None else self._partition(topic, by)
         try:
             try:
-                self._produce(delivery, value, key, headers)
+                self._produce(delivery, value, key, headers, partition)
             except BufferError:
-                self._produce_when_room(delivery, value, key, headers, timeout)
+                self._produce_when_room(delivery, value, key, headers, timeout, partition)
         except EnqueueError:
             if delivery.settle is not None:
                 delivery.settle(delivery)
@@ -225,13 +302,19 @@ class Producer:
             raise enqueue_error(error.args[0], delivery.topic, delivery.call_id) from None
 
     def _produce_when_room(
-        self, delivery: Delivery, value: bytes, key: bytes | None, headers: Headers | None, timeout: float
+        self,
+        delivery: Delivery,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Headers | None,
+        timeout: float,
+        partition: int,
     ) -> None:
         until = time.monotonic() + timeout
         while True:
             time.sleep(_ROOM_PAUSE)
             try:
-                return self._produce(delivery, value, key, headers)
+                return self._produce(delivery, value, key, headers, partition)
             except BufferError:
                 if time.monotonic() > until:
                     raise QueueFull(
@@ -245,14 +328,16 @@ class Producer:
         self,
         guard: EmbeddedGuard,
         delivery: Delivery,
-        value: bytes,
+        value: bytes | None,
         key: bytes | None,
         headers: Headers | None,
         timeout: float,
     ) -> None:
         """Wait until the embedded broker has room for a record."""
         size = (
-            len(value) + len(key or b"") + sum(len(name) + len(text or b"") for name, text in headers or ())
+            len(value or b"")
+            + len(key or b"")
+            + sum(len(name) + len(text or b"") for name, text in headers or ())
         )
         until = time.monotonic() + timeout
         while not self._has_room(guard, delivery, size):
@@ -330,13 +415,13 @@ class Producer:
                     f"{reason(error)}",
                     call_id=call_id,
                 ) from None
-            self._topics.update(cluster.topics)
+            self._topics.update({name: len(topic.partitions) for name, topic in cluster.topics.items()})
             if self._guard is None and is_embedded(cluster.cluster_id):
                 self._guard = EmbeddedGuard(self._bootstrap, self._groups)
             if topic not in self._topics:
-                if not self._ensure(topic):
+                if not (partitions := self._ensure(topic)):
                     raise unknown_queue(topic, call_id)
-                self._topics.add(topic)
+                self._topics[topic] = partitions
 
     # --- stopping ----------------------------------------------------------------------------------
 

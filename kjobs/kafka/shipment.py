@@ -55,14 +55,24 @@ class Shipment:
         self._sent = 0
         self._known = Tally()
 
-    def add(self, topic: str, value: bytes, key: bytes | None, headers: Headers | None, call_id: str) -> None:
-        """One more record; what becomes of it is told by :meth:`wait`."""
-        delivery = Delivery(topic, call_id, self._known)
+    def add(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes | None,
+        headers: Headers | None,
+        call_id: str,
+        *,
+        by: bytes | None = None,
+        kind: type[Delivery] = Delivery,
+    ) -> None:
+        """One more record; what becomes of it is told by :meth:`wait`. See :meth:`Producer.send`."""
+        delivery = kind(topic, call_id, self._known)
         self._deliveries.append(delivery)
         if topic != self._topic or headers is not None:
             self._flush()
         if headers is not None or self._producer.guarded or topic != self._topic:
-            self._add_alone(delivery, value, key, headers)
+            self._add_alone(delivery, value, key, headers, by)
             return
         self._chunk.append({"value": value, "key": key, "callback": delivery})
         self._chunk_deliveries.append(delivery)
@@ -85,12 +95,12 @@ class Shipment:
         return delivery.error or self._producer.unanswered(delivery.topic, delivery.call_id, self._timeout)
 
     def _add_alone(
-        self, delivery: Delivery, value: bytes, key: bytes | None, headers: Headers | None
+        self, delivery: Delivery, value: bytes, key: bytes | None, headers: Headers | None, by: bytes | None
     ) -> None:
         """Send one record by itself: it has headers, is the first of its topic, or must be let in."""
         self._sent += 1
         try:
-            self._producer.post(delivery, value, key, headers, self._timeout)
+            self._producer.post(delivery, value, key, headers, self._timeout, by)
         except EnqueueError as error:
             self._sent -= 1
             delivery.error = error

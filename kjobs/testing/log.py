@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from ..core.arguments import Mismatch
+from ..core.deferred import Row
 from ..core.envelope import Envelope, decode
 from ..core.events import Place
+from ..core.partitioner import partition_of
 from ..core.ports import Headers
 from ..core.topics import Names
+from ..handle import Handle
 from ..job import Call, Job
 from .calls import RecordedCall
 from .clock import FrozenClock, moment
-from .partitioner import partition_of
 
 #: Kafka's mark for a timestamp that the producer set.
 _CREATE_TIME = 1
@@ -59,6 +62,18 @@ class StoredRecord:
         return len(self._value)
 
 
+@dataclass(frozen=True, slots=True)
+class DelayedCall:
+    """A call that an enqueuer put into the deferred store.
+
+    ``place`` is the partition of the queue that it belongs to.
+    """
+
+    place: Place
+    call: RecordedCall
+    row: Row
+
+
 class Log:
     """Records by queue and partition; written by any thread, read by the stepper.
 
@@ -80,7 +95,8 @@ class Log:
         self._clock = clock
         self._records: dict[Place, list[StoredRecord]] = {}
         self._keyless: dict[str, int] = {}
-        self._unread: list[StoredRecord] = []
+        self._unread: list[StoredRecord | DelayedCall] = []
+        self._delayed_ends: dict[Place, int] = {}
         self._lock = threading.Lock()
 
     def append(self, sent: Call) -> None:
@@ -90,9 +106,14 @@ class Log:
         envelope = decode(sent.value)
         args, kwargs = self._restored(envelope)
         with self._lock:
-            place = (topic, self._partition(topic, sent.key))
-            records = self._records.setdefault(place, [])
-            handle.partition, handle.offset = place[1], len(records)
+            if handle.due_ms is None:
+                place = (topic, self._partition(topic, sent.key))
+                handle.offset = self.end(place)
+            else:
+                place = (topic, self._partition(topic, sent.key or handle.id.encode()))
+                handle.offset = self._delayed_ends.get(place, 0)
+                self._delayed_ends[place] = handle.offset + 1
+            handle.partition = place[1]
             call = RecordedCall(
                 id=handle.id,
                 job=handle.job,
@@ -105,12 +126,24 @@ class Log:
                 offset=handle.offset,
                 due=None if envelope.due is None else moment(envelope.due / 1000),
             )
-            record = StoredRecord(sent, place, call, self._clock.milliseconds)
-            records.append(record)
             self.calls.append(call)
+            if handle.due_ms is not None:
+                self._unread.append(DelayedCall(place, call, _row(sent, handle.due_ms)))
+                return
+            record = StoredRecord(sent, place, call, self._clock.milliseconds)
+            self._records.setdefault(place, []).append(record)
             self._unread.append(record)
 
-    def read(self) -> list[StoredRecord]:
+    def end(self, place: Place) -> int:
+        """The end of a partition of a queue."""
+        return len(self._records.get(place, ()))
+
+    def place_of(self, handle: Handle) -> Place:
+        """The partition that a call is in, as one of the queue."""
+        assert handle.partition is not None
+        return self._names.queue(handle.queue), handle.partition
+
+    def read(self) -> list[StoredRecord | DelayedCall]:
         """The records written since the last time, in the order they were written."""
         with self._lock:
             unread, self._unread = self._unread, []
@@ -137,3 +170,15 @@ class Log:
             except Mismatch:
                 pass  # another job has taken the name since: the call will be a dead letter
         return tuple(msgspec.json.decode(envelope.args)), msgspec.json.decode(envelope.kwargs)
+
+
+def _row(sent: Call, due_ms: int) -> Row:
+    return Row(
+        id=sent.handle.id,
+        value=sent.value,
+        due_ms=due_ms,
+        key=sent.key,
+        relaxed=sent.relaxed,
+        since_ms=due_ms,
+        headers=sent.headers,
+    )

@@ -58,7 +58,7 @@ def manual(app: App | None = None) -> Iterator[Queue]:
     """
 
     def sender(settings: Settings, log: Log, stepper: Stepper) -> MemorySender:
-        return MemorySender(log, settings.max_size)
+        return MemorySender(log, settings.max_size, stepper)
 
     with _in_place_of_kafka(app or default_app, "manual", sender) as queue:
         yield queue

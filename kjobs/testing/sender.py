@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from ..core.deferred import Verdict
 from ..core.identity import uuid7
 from ..errors import BatchError, CallTooLarge, EnqueueError
 from ..handle import Handle
@@ -41,12 +42,14 @@ class MemorySender:
     Args:
         log: where to.
         largest: bytes of the largest call.
+        stepper: has the calls that wait.
     """
 
     mode = "manual"
 
-    def __init__(self, log: Log, largest: int) -> None:
+    def __init__(self, log: Log, largest: int, stepper: Stepper) -> None:
         self._log = log
+        self._stepper = stepper
         self._largest = largest
         self._batch: ContextVar[Batch | None] = ContextVar("kjobs_testing_batch", default=None)
 
@@ -95,6 +98,14 @@ class MemorySender:
             self._batch.reset(outer)
         self.send_many(collected.calls)
 
+    def cancel(self, handle: Handle) -> Verdict:
+        """Let a call not run; see ``Handle.cancel``."""
+        return self._stepper.cancel(handle)
+
+    def reschedule(self, handle: Handle, due_ms: int) -> Verdict:
+        """Let a call run at another time; see ``Handle.reschedule``."""
+        return self._stepper.reschedule(handle, due_ms)
+
     def close(self) -> None:
         """Nothing waits to be sent."""
 
@@ -127,8 +138,7 @@ class InlineSender(MemorySender):
     mode = "inline"
 
     def __init__(self, log: Log, largest: int, stepper: Stepper, *, propagate: bool) -> None:
-        super().__init__(log, largest)
-        self._stepper = stepper
+        super().__init__(log, largest, stepper)
         self._propagate = propagate
 
     def _sent(self) -> None:

@@ -16,30 +16,40 @@ from typing import assert_never
 from ..app import App
 from ..core.buffer import Bounds
 from ..core.commands import (
+    Answer,
     BuryEntry,
+    CloseStore,
     Command,
     Commit,
+    Defer,
     Dropped,
+    Erase,
+    FetchLane,
     Lease,
+    OpenStore,
     Pause,
     Recall,
+    Release,
     Resume,
     Retrying,
     Start,
 )
 from ..core.commits import Rhythm
+from ..core.deferred import Change, End, Move, Verdict
 from ..core.events import Assigned, Buried, Committed, Event, Fetched, Finished, Recalled
 from ..core.outcome import OK, Condemned, Discarded, Failed, Outcome, Reason, Succeeded
 from ..core.partition import Entry
 from ..core.scheduler import Scheduler
+from ..handle import Handle, row_id
 from ..worker.fibres import AsyncCall
 from ..worker.invoke import Invoker
 from ..worker.report import Report, Totals
 from .calls import DeadCall, RecordedCall, State
 from .clock import FrozenClock, moment
 from .fibres import PrivateLoop
+from .keeper import MemoryKeeper
 from .limits import enforced
-from .log import Log, StoredRecord
+from .log import DelayedCall, Log, StoredRecord
 from .misuse import Misuse
 
 #: Attempts in one go after which it is taken for endless.
@@ -69,6 +79,9 @@ class Stepper:
         # Without chains a key has its turn and then the next one, so what runs when is plain to see.
         self._scheduler = Scheduler(_BOUNDS, _RHYTHM, chain=1)
         self._ready: deque[Entry] = deque()
+        self._keeper = MemoryKeeper(lambda: clock.milliseconds)
+        #: Calls in the deferred store, by the key of their record.
+        self._stored: dict[str, RecordedCall] = {}
         self._loop = PrivateLoop()
         self._running = False
         self._lock = threading.Lock()
@@ -149,7 +162,7 @@ class Stepper:
                 if attempts >= MOST_ATTEMPTS:
                     raise Misuse(
                         f"{attempts:,} attempts were made and there are still calls to run, of late "
-                        f"{_call(entry)}. Does a job enqueue itself, or snooze, for ever? "
+                        f"{self._call(entry)}. Does a job enqueue itself, or snooze, for ever? "
                         "drain(advance=False) runs only what is due now."
                     )
         except BaseException:
@@ -162,10 +175,11 @@ class Stepper:
             self._feed()
             if self._ready:
                 return self._ready.popleft()
-            due = self._scheduler.next_due()
+            dues = (self._scheduler.next_due(), self._keeper.next_due())
+            due = min((due for due in dues if due is not None), default=None)
             if due is not None and (advance or due <= self._clock.instant):
                 self._clock.reach(due)
-                self._handle([])
+                self._handle(self._keeper.look(self._log.end))
                 continue
             with self._lock:
                 # A thread that enqueues sees that this goes on, and leaves its call to it.
@@ -174,7 +188,7 @@ class Stepper:
                     return None
 
     def _attempt(self, invoker: Invoker, entry: Entry) -> Outcome | AsyncCall:
-        call = _call(entry)
+        call = self._call(entry)
         call.state = State.RUNNING
         job = self._app.jobs.get(call.job)
         limited = job is not None and job.policy.timeout is not None and not job.is_async
@@ -183,7 +197,7 @@ class Stepper:
             return copy_context().run(invoker.run, entry)
 
     def _ended(self, entry: Entry, outcome: Outcome) -> None:
-        call = _call(entry)
+        call = self._call(entry)
         call.attempts += _counts(outcome)
         call.error = outcome.error if isinstance(outcome, Failed | Condemned) else None
         call.state = State.SUCCEEDED if outcome is OK else State.WAITING
@@ -196,7 +210,7 @@ class Stepper:
 
     def _give_back(self, entry: Entry) -> None:
         """Take an attempt as not made, because it was broken off."""
-        _call(entry).state = State.WAITING
+        self._call(entry).state = State.WAITING
         self._handle([Recalled([entry])])
 
     # --- events in, commands out -------------------------------------------------------------------
@@ -204,17 +218,57 @@ class Stepper:
     def _feed(self) -> None:
         """Give the scheduler what was enqueued since the last time, in that order."""
         records = self._log.read()
-        assigned: list[Event] = []
         for record in records:
-            topic, _ = record.place
-            if topic not in self._queues:
-                self._queues[topic] = record.call.queue
-                assigned += [Assigned((topic, number), 0) for number in range(self._log.partitions)]
-        # First, or what is fetched is held until the partitions are open, and comes out by partition.
-        if assigned:
-            self._handle(assigned)
-        if records:
-            self._handle([Fetched(record.place, [record]) for record in records])
+            self._assign(record.place[0], record.call.queue)
+        fetched: list[Event] = []
+        for record in records:
+            if isinstance(record, DelayedCall):
+                self._put_in(record)
+            else:
+                fetched.append(Fetched(record.place, [record]))
+        if fetched:
+            self._handle(fetched)
+
+    def _assign(self, topic: str, queue: str) -> None:
+        """Take the partitions of a queue, if that was not done.
+
+        Before anything is fetched, or it is held until they are open, and comes out by partition.
+        """
+        if topic not in self._queues:
+            self._queues[topic] = queue
+            self._handle([Assigned((topic, number), 0) for number in range(self._log.partitions)])
+
+    def _put_in(self, delayed: DelayedCall) -> None:
+        row = delayed.row
+        if (before := self._stored.get(row.id)) is not None and before.state is State.WAITING:
+            before.state, before.why = State.DROPPED, "replaced by a later one of the same id"
+        self._stored[row.id] = delayed.call
+        self._handle(self._keeper.read(delayed.place, row))
+
+    # --- wishes ------------------------------------------------------------------------------------
+
+    def cancel(self, handle: Handle) -> Verdict:
+        """Let a call that waits not run."""
+        verdict = self._ask(handle, End(id=row_id(handle), request=handle.id))
+        call = self._stored.get(row_id(handle))
+        if verdict and call is not None:
+            call.state, call.why = State.DROPPED, "cancelled"
+        return verdict
+
+    def reschedule(self, handle: Handle, due_ms: int) -> Verdict:
+        """Let a call that waits run at another time."""
+        verdict = self._ask(handle, Move(request=handle.id, id=row_id(handle), due_ms=due_ms))
+        call = self._stored.get(row_id(handle))
+        if verdict and call is not None:
+            call.due = moment(due_ms / 1000)
+        return verdict
+
+    def _ask(self, handle: Handle, wish: Change) -> Verdict:
+        self._feed()
+        place = self._log.place_of(handle)
+        self._assign(place[0], handle.queue)
+        self._handle(self._keeper.read(place, wish))
+        return self._keeper.verdicts.pop(handle.id, Verdict.UNKNOWN)
 
     def _handle(self, events: Sequence[Event]) -> None:
         while True:
@@ -234,11 +288,18 @@ class Stepper:
             case BuryEntry(entry=entry):
                 self._bury(entry)
                 answers.append(Buried(entry))
+            case Defer(entry=entry):
+                row = entry.deferral
+                assert row is not None
+                self._stored[row.id] = self._call(entry)
+                answers += self._keeper.perform(command)
+            case OpenStore() | CloseStore() | Erase() | FetchLane() | Release() | Answer():
+                answers += self._keeper.perform(command)
             case Retrying(entry=entry, error=error, due=due):
-                _call(entry).state = State.RETRYING
+                self._call(entry).state = State.RETRYING
                 self._report.retrying(entry, error, due, self._clock.instant)
             case Dropped(entry=entry, why=why):
-                call = _call(entry)
+                call = self._call(entry)
                 call.state, call.why = State.DROPPED, why
                 self._report.dropped(entry, why)
             case Recall() | Pause() | Resume() | Lease():
@@ -247,17 +308,18 @@ class Stepper:
                 assert_never(command)
 
     def _bury(self, entry: Entry) -> None:
-        burial, call = entry.burial, _call(entry)
+        burial, call = entry.burial, self._call(entry)
         assert burial is not None
         call.state, call.why = State.DEAD, str(burial.reason)
         self.dead.append(DeadCall(call, burial.reason, burial.error, burial.attempts))
         self._report.buried(entry, burial)
 
-
-def _call(entry: Entry) -> RecordedCall:
-    record = entry.record
-    assert isinstance(record, StoredRecord)
-    return record.call
+    def _call(self, entry: Entry) -> RecordedCall:
+        if entry.row is not None:
+            return self._stored[entry.row.id]
+        record = entry.record
+        assert isinstance(record, StoredRecord)
+        return record.call
 
 
 def _counts(outcome: Outcome) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from time import monotonic
 
@@ -71,9 +71,12 @@ class Executor:
 
     # --- the owner's side ------------------------------------------------------------------------
 
-    def start(self, entries: Collection[Entry]) -> None:
-        """Hand out entries to be run."""
-        self._ready.extend(entries)
+    def start(self, entries: Sequence[Entry], *, first: bool = False) -> None:
+        """Hand out entries to be run; ``first``: before those that wait for a slot."""
+        if first:
+            self._ready.extendleft(reversed(entries))
+        else:
+            self._ready.extend(entries)
         if self._wake(min(len(entries), self._pace.allowed + self._stuck - self.awake)):
             time.sleep(0)  # lets go of the interpreter's lock, which the slot needs to begin
 

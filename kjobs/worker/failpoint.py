@@ -22,6 +22,12 @@ class Failpoint(StrEnum):
     AFTER_BURIAL = "after-burial"
     IN_COMMIT = "in-commit"
     IN_REVOKE = "in-revoke"
+    BEFORE_DEFER = "before-defer"
+    AFTER_DEFER = "after-defer"
+    BEFORE_ERASE = "before-erase"
+    AFTER_ERASE = "after-erase"
+    AFTER_DUE = "after-due"
+    IN_CATCH_UP = "in-catch-up"
 
 
 _ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "term": signal.SIGTERM}

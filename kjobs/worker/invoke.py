@@ -103,7 +103,7 @@ class Invoker:
         runner = self._runners.get(envelope.job)
         if runner is None:
             return Condemned(Reason.UNKNOWN_JOB, self._unknown(envelope.job))
-        if envelope.due is not None or envelope.expires is not None:
+        if envelope.due is not None or envelope.expires is not None or entry.row is not None:
             untimely = self._untimely(entry, envelope, runner.policy)
             if untimely is not None:
                 return untimely
@@ -170,11 +170,15 @@ class Invoker:
 
     def _untimely(self, entry: Entry, envelope: Envelope, policy: Policy) -> Outcome | None:
         """What to do with a call that came before its time, or too late."""
-        now = self._now()
-        if envelope.due is not None and envelope.due > now * 1000:
+        now_ms = self._now() * 1000
+        expires, row = envelope.expires, entry.row
+        if row is not None and row.expires_ms is not None:
+            expires = row.expires_ms  # it was moved to another time
+        elif row is None and envelope.due is not None and envelope.due > now_ms:
             return Early(envelope.due / 1000, policy)
-        if envelope.expires is not None and envelope.expires < now * 1000 and not _replayed(entry):
-            return Expired(envelope.expires / 1000)
+        # What has been tried has started in time.
+        if expires is not None and expires < now_ms and not entry.failures and not _replayed(entry):
+            return Expired(expires / 1000)
         return None
 
     def _unknown(self, name: str) -> UnknownJob:

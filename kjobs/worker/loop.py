@@ -14,13 +14,20 @@ from typing import assert_never
 
 from .. import events
 from ..core.commands import (
+    Answer,
     BuryEntry,
+    CloseStore,
     Command,
     Commit,
+    Defer,
     Dropped,
+    Erase,
+    FetchLane,
     Lease,
+    OpenStore,
     Pause,
     Recall,
+    Release,
     Resume,
     Retrying,
     Start,
@@ -41,6 +48,7 @@ from ..core.events import (
 )
 from ..core.outcome import OK
 from ..core.scheduler import Scheduler
+from ..deferred.keeper import Keeper
 from ..kafka.consumer import Consumer
 from .burial import Burial
 from .clock import Clock
@@ -68,6 +76,7 @@ class Loop:
         scheduler: decides.
         executor: runs calls.
         burial: writes dead letters.
+        keeper: keeps the deferred store.
         limits: the time limits of running calls.
         report: tells what happens.
         clock: the worker's clock.
@@ -80,6 +89,7 @@ class Loop:
         scheduler: Scheduler,
         executor: Executor,
         burial: Burial,
+        keeper: Keeper,
         limits: TimeLimits,
         report: Report,
         clock: Clock,
@@ -88,6 +98,7 @@ class Loop:
         self.scheduler = scheduler
         self._executor = executor
         self._burial = burial
+        self._keeper = keeper
         self._limits = limits
         self._report = report
         self._clock = clock
@@ -138,6 +149,8 @@ class Loop:
             elif error is not None:
                 self._report.not_buried(answer.entry, error)
             gathered.append(answer)
+        if told := self._keeper.collect():
+            gathered += told
         return gathered
 
     def _from_kafka(self) -> list[Event]:
@@ -165,9 +178,10 @@ class Loop:
         if executor.starving and scheduler.following:
             return _BRISK
         patience = 2 * _BRISK if executor.waiting else _IDLE
-        due = scheduler.next_due()
-        if due is not None:
-            patience = min(patience, max(0.0, due - self._clock.now()))
+        for due in (scheduler.next_due(), self._keeper.next_due):
+            if due is not None:
+                # What is due in the store is about to be told.
+                patience = min(patience, max(_BRISK, due - self._clock.now()))
         return patience
 
     # --- performing --------------------------------------------------------------------------------
@@ -184,8 +198,8 @@ class Loop:
 
     def _perform(self, command: Command, answers: list[Event]) -> None:
         match command:
-            case Start(entries=entries):
-                self._executor.start(entries)
+            case Start(entries=entries, first=first):
+                self._executor.start(entries, first=first)
             case Commit(offsets=offsets):
                 self._sent_at = time.monotonic()
                 self._consumer.commit(offsets)
@@ -195,6 +209,8 @@ class Loop:
                     answers.append(Recalled(recalled))
             case BuryEntry(entry=entry):
                 self._burial.bury(entry)
+            case OpenStore() | CloseStore() | Defer() | Erase() | FetchLane() | Release() | Answer():
+                self._keeper.perform(command)
             case Retrying(entry=entry, error=error, due=due):
                 self._report.retrying(entry, error, due, self._clock.now())
             case Dropped(entry=entry, why=why):

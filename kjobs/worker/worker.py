@@ -19,17 +19,21 @@ from typing import Any
 from .. import __version__, events
 from ..app import App
 from ..config import Settings
-from ..connect import open_cluster, open_producer
+from ..connect import delayed_group, open_cluster, open_producer
 from ..core.buffer import Bounds
 from ..core.commits import Rhythm
 from ..core.duration import spoken
 from ..core.scheduler import Scheduler
+from ..deferred.keeper import Keeper
+from ..deferred.opener import opener
 from ..errors import BrokerError, ConfigError
 from ..kafka.client import consumer_options
 from ..kafka.consumer import Consumer
+from ..kafka.tail import Tail
 from .burial import Burial
 from .clock import Clock
 from .executor import Executor
+from .failpoint import Failpoint, failpoint
 from .invoke import Invoker
 from .loop import Loop
 from .report import Report, spelled
@@ -104,10 +108,31 @@ class Worker:
             version=__version__,
             told=self._executor.tell,
         )
+        self._stores = opener(settings)
+        self._stores.check()
+        self._keeper = Keeper(
+            producer=self._producer,
+            tail=Tail(
+                settings.bootstrap_servers,
+                settings.kafka,
+                group=delayed_group(settings.group),
+                embedded=cluster.embedded,
+            ),
+            admin=cluster.admin,
+            opener=self._stores,
+            logs={topic: app.names.delayed(queue) for topic, queue in self._topics.items()},
+            now=clock.now,
+            told=self._executor.tell,
+            cluster_id=cluster.admin.cluster_id(),
+            embedded=cluster.embedded,
+            passed=lambda where: failpoint(Failpoint(where)),
+        )
+        self._keeper.start()
         self._loop = Loop(
             scheduler=self._scheduler,
             executor=self._executor,
             burial=burial,
+            keeper=self._keeper,
             limits=self._invoker.limits,
             report=self._report,
             clock=clock,
@@ -225,6 +250,7 @@ class Worker:
         watch.daemon = True
         watch.start()
         self._consumer.close()
+        self._keeper.stop(_LEAVING / 2)
         self._executor.stop()
         self._producer.close(_LEAVING / 2)
         self._app.close()
@@ -265,6 +291,7 @@ class Worker:
             "kafka": settings.bootstrap_servers + (", built in: NOTHING IS KEPT" if cluster.embedded else ""),
             "group": f"{settings.group} ({self._protocol})",
             "queues": ", ".join(queues),
+            "delayed": f"indexes in {self._stores.describe()}",
             "slots": f"{settings.threads} threads, {settings.async_slots} async",
             "jobs": ", ".join(jobs) or "none for these queues",
             "settings": ", ".join(changed) or "all default",

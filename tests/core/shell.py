@@ -10,6 +10,7 @@ from kjobs.core.commands import BuryEntry, Command, Commit, Start
 from kjobs.core.events import (
     Assigned,
     Buried,
+    CaughtUp,
     Committed,
     Event,
     Fetched,
@@ -96,6 +97,7 @@ class Shell:
         """Assign a partition, and let the group confirm it unless told not to."""
         self._next[place] = offset
         self.tell(Assigned(place, offset, checkpoint))
+        self.tell(CaughtUp(place))
         while confirm and not self.scheduler.partitions[place].open:
             self.confirm()
             self.tell()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kjobs.kafka.embedded.librdkafka import candidates
-from kjobs.testing.partitioner import murmur2, partition_of
+from kjobs.core.partitioner import murmur2, partition_of
 
 # From Kafka's own tests of its Java client, UtilsTest.testMurmur2.
 KNOWN = {

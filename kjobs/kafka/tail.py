@@ -1,0 +1,122 @@
+"""Follows partitions of a topic from given offsets on, without a group.
+
+For one thread. Nothing is waited for: what the client has fetched by itself is taken.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import Consumer as Client
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from ..core.events import Place
+from ..errors import BrokerError
+from .client import opened, reader_options, reason
+
+log = logging.getLogger("kjobs.kafka")
+
+#: Seconds between two log lines about the same trouble with a partition.
+_QUIET = 10.0
+
+
+class Tail:
+    """A reader of the ends of logs.
+
+    Args:
+        bootstrap: Kafka's addresses.
+        extra: librdkafka options of the user.
+        group: under which offsets are noted; it has no members.
+        embedded: the broker is the embedded one.
+    """
+
+    def __init__(self, bootstrap: str, extra: Mapping[str, Any], *, group: str, embedded: bool) -> None:
+        self._client = opened(
+            Client,
+            {
+                **reader_options(bootstrap, extra),
+                "group.id": group,
+                "fetch.wait.max.ms": 10 if embedded else 100,
+                "fetch.queue.backoff.ms": 10,
+                # Little of each partition, however many there are, and enough to be fast.
+                "queued.min.messages": 20_000,
+                "queued.max.messages.kbytes": 8_192,
+                "fetch.message.max.bytes": 262_144,
+                "check.crcs": True,
+            },
+        )
+        self._assigned: set[Place] = set()
+        self._said: dict[tuple[Place, int], float] = {}
+
+    def follow(self, place: Place, offset: int) -> None:
+        """Read a partition from an offset on."""
+        self.leave(place)
+        self._client.incremental_assign([TopicPartition(*place, offset)])
+        self._assigned.add(place)
+
+    def leave(self, place: Place) -> None:
+        """Read a partition no more."""
+        if place in self._assigned:
+            self._assigned.discard(place)
+            self._client.incremental_unassign([TopicPartition(*place)])
+
+    def read(
+        self, most: int, timeout: float = 0.0
+    ) -> tuple[dict[Place, list[Any]], dict[Place, int], set[Place]]:
+        """What there is; waits up to ``timeout`` seconds for something to be.
+
+        Returns:
+            Records by partition, in the order of the log; how far each partition is read by that; and the
+            partitions whose log does not have the offset that was to be read next.
+
+        Raises:
+            BrokerError: the client cannot go on.
+        """
+        records: dict[Place, list[Any]] = {}
+        positions: dict[Place, int] = {}
+        lost: set[Place] = set()
+        if not self._assigned:
+            return records, positions, lost
+        messages: list[Any] = []
+        if timeout and (first := self._client.poll(timeout)) is not None:
+            messages.append(first)
+        messages += self._client.consume(most, 0)
+        for message in messages:
+            place = (message.topic() or "", message.partition() or 0)
+            if place not in self._assigned:
+                continue
+            error = message.error()
+            if error is None:
+                records.setdefault(place, []).append(message)
+                positions[place] = (message.offset() or 0) + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                positions[place] = message.offset() or 0
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                lost.add(place)
+            else:
+                self._trouble(place, error)
+        return records, positions, lost
+
+    def _trouble(self, place: Place, error: KafkaError) -> None:
+        if error.fatal():
+            raise BrokerError(f"the reader of the deferred store's log cannot go on: {reason(error)}")
+        now = time.monotonic()
+        if now - self._said.get((place, error.code()), float("-inf")) >= _QUIET:
+            self._said[place, error.code()] = now
+            log.error("%s[%d]: %s", *place, reason(error), extra={"event": "kafka.trouble"})
+
+    def note(self, offsets: Sequence[tuple[Place, int]]) -> None:
+        """Tell the broker from which offsets on records are still needed; it may answer when it likes."""
+        try:
+            self._client.commit(
+                offsets=[TopicPartition(*place, offset) for place, offset in offsets], asynchronous=True
+            )
+        except KafkaException as error:
+            log.debug("offsets of the deferred store's log not noted: %s", reason(error))
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.close()
