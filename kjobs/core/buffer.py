@@ -29,7 +29,7 @@ class Bounds:
 
 
 #: Share of a commit's metadata above which a partition is paused.
-_NEARLY_FULL = 0.75
+NEARLY_FULL = 0.75
 
 
 class Buffer:
@@ -57,7 +57,7 @@ class Buffer:
             most, size = self.bounds.records - held, self.bounds.size
         else:
             # Whose share is free and who fills it may be two: what is held in all is bounded, too.
-            share = self._share(partitions)
+            share = self.share(partitions)
             free = sum(max(0, share - partition.count) for partition in reading)
             most, size = min(free, 2 * self.bounds.records - held), 2 * self.bounds.size
             if sum(partition.size for partition in reading) >= self.bounds.size:
@@ -66,13 +66,13 @@ class Buffer:
 
     def pause(self, partitions: Collection[Partition], now: float) -> Sequence[Partition]:
         """The partitions to pause now."""
-        paused = [p for p in partitions if not p.paused and p.count and p.fullness > _NEARLY_FULL]
+        paused = [p for p in partitions if not p.paused and p.count and p.fullness > NEARLY_FULL]
         if self.room(partitions):
             self._full_since = None
         elif self._full_since is None:
             self._full_since = now
         elif now - self._full_since >= self.bounds.patience:
-            share, weight = self._share(partitions), self._weight(partitions)
+            share, weight = self.share(partitions), self._weight(partitions)
             paused += [
                 p
                 for p in partitions
@@ -87,21 +87,22 @@ class Buffer:
         """The paused partitions that are down to half their share, to be read again."""
         if not self._pausing or now - self._paused_at < self.bounds.patience:
             return ()
-        share, weight = self._share(partitions), self._weight(partitions)
+        share, weight = self.share(partitions), self._weight(partitions)
         relieved = [
             p
             for p in partitions
             if p.paused
             and p.count <= share / 2
             and p.size <= weight / 2
-            and (p.fullness <= _NEARLY_FULL / 2 or not p.count)
+            and (p.fullness <= NEARLY_FULL / 2 or not p.count)
         ]
         for partition in relieved:
             partition.paused = False
         self._pausing = any(partition.paused for partition in partitions)
         return relieved
 
-    def _share(self, partitions: Collection[Partition]) -> int:
+    def share(self, partitions: Collection[Partition]) -> int:
+        """Records of which each partition has room for so many."""
         return max(1, self.bounds.records // max(1, len(partitions)))
 
     def _weight(self, partitions: Collection[Partition]) -> int:

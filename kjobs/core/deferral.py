@@ -265,6 +265,15 @@ class Deferral:
         self._write(entry, due)
         self.send_back(behind)
 
+    def shorten(self, head: Entry) -> None:
+        """Park what is behind the head of a lane, but for what a slot may go on with by itself."""
+        partition, last = head.partition, head
+        while last.more and last.next is not None:
+            last = last.next
+        assert head.key is not None
+        partition.stored.lanes.setdefault(head.key, StoredLane())
+        self.send_back(partition.cut_lane(last))
+
     def send_back(self, behind: Sequence[Entry]) -> None:
         """Put entries that were taken out of their lane into the store, where their lane is."""
         released: list[int] = []

@@ -36,6 +36,7 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
         rank: its place in the order of its key, if it came from the store and has one.
         deferral: what to put into the store, once that was ordered.
         ended: it is to be taken out of the store.
+        loose: it has let its lane go on without it.
         counted: its lane, which is in the store, waits until it is written or erased.
         cancelled: the store has forgotten it, or has it for another time, by somebody's wish: it is not to be
             begun, or not to be tried again.
@@ -58,6 +59,7 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
     rank: Rank | None = None
     deferral: Row | None = None
     ended: bool = False
+    loose: bool = False
     counted: bool = False
     cancelled: bool = False
 
@@ -237,6 +239,14 @@ class Partition:
             return True
         tail.next = entry
         return False
+
+    def cut_lane(self, last: Entry) -> list[Entry]:
+        """Take out of a lane what is behind an entry; returns it."""
+        assert last.key is not None
+        head, last.next = last.next, None
+        behind = self.clear_lane(last.key, head)
+        self.tails[last.key] = last
+        return behind
 
     def clear_lane(self, key: bytes, head: Entry | None) -> list[Entry]:
         """Take a lane apart from an entry on; returns what was in it from there on."""

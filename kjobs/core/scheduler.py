@@ -80,6 +80,7 @@ from .outcome import (
 from .partition import Entry, Partition
 from .policy import LONGEST_WAIT_IN_LANE
 from .ports import Record
+from .relief import Relief
 
 #: Seconds before a burial that the dead letter topic refused is tried again.
 BURIAL_PAUSE = 2.0
@@ -127,6 +128,7 @@ class Scheduler:
             later=self._later,
             opened=self._opened,
         )
+        self._relief = Relief(self._buffer, self._deferral)
 
     def handle(self, events: Iterable[Event], now: float) -> list[Command]:
         """Take in what happened, in that order, and return what is to be done, in that order."""
@@ -429,6 +431,7 @@ class Scheduler:
             return
         self._later(entry.due, entry)
         if not holds_lane:
+            entry.loose = True
             self._goes_on(entry, entry.partition.leave_lane(entry), now)
 
     def _settle(self, entry: Entry, now: float) -> None:
@@ -505,6 +508,9 @@ class Scheduler:
 
     def _balance(self, now: float) -> None:
         partitions = self.partitions.values()
+        if moved := self._relief.look(partitions, now):
+            self._timers = [timer for timer in self._timers if timer[2] not in moved]
+            heapq.heapify(self._timers)
         if resumed := self._buffer.resume(partitions, now):
             # Every partition was paused if those resumed now are all that are not.
             stalled = len(resumed) == sum(not partition.paused for partition in partitions)
