@@ -152,6 +152,9 @@ class Settings:
     delay_store: str | None = _setting(
         None, _store, "redis://… to keep the indexes of delayed calls in Redis instead of files"
     )
+    lane_wait: float = _setting(
+        30.0, _length, "the longest a retry waits in a worker's memory; longer ones wait in the deferred store"
+    )
     enqueue_timeout: float = _setting(5.0, _length, "how long .delay() waits for the acknowledgement")
     max_size: int = _setting(256 * 1024, _count(1), "bytes of the largest call")
     create_topics: bool = _setting(False, _flag, "create missing topics at once")

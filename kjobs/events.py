@@ -74,6 +74,15 @@ class BurialFailed(CallEvent, frozen=True):
     error: str
 
 
+class CallDeferred(CallEvent, frozen=True):
+    """A call from the queue is in the deferred store: its next attempt is far off, or it is behind such a one.
+
+    ``due``: when it may begin (epoch seconds).
+    """
+
+    due: float
+
+
 class CallDropped(CallEvent, frozen=True):
     """A call was deliberately given up: discarded by its job, or expired."""
 

@@ -95,6 +95,7 @@ class Scheduler:
         chain: calls of one key that a slot may run one after the other without asking.
         attempts: how many attempts to begin in all; None for no end.
         metadata: characters that the metadata of a commit may have.
+        lane_wait: the longest a call from the queue waits in its lane, in memory (seconds).
     """
 
     def __init__(
@@ -105,11 +106,13 @@ class Scheduler:
         chain: int = 16,
         attempts: int | None = None,
         metadata: int = LIMIT,
+        lane_wait: float = LONGEST_WAIT_IN_LANE,
     ) -> None:
         self.partitions: dict[Place, Partition] = {}
         self.stopping = False
         self.attempts_left = attempts
         self._metadata = metadata
+        self._lane_wait = lane_wait
         self._chain = 1 if attempts is not None else chain
         self._buffer = Buffer(bounds)
         self._commits = Commits(rhythm)
@@ -299,7 +302,7 @@ class Scheduler:
         """Hand out the head of a lane, or keep it until it may run."""
         partition = entry.partition
         if entry.due > now:
-            if entry.due - now > LONGEST_WAIT_IN_LANE:
+            if entry.due - now > self._lane_wait:
                 self._deferral.defer(entry, entry.due, now, holds_lane=True)
             else:
                 self._later(entry.due, entry)
@@ -426,7 +429,7 @@ class Scheduler:
 
     def _wait(self, entry: Entry, holds_lane: bool, now: float) -> None:
         """Bring an entry back when it is due: from memory, or from the store if that is long to go."""
-        if entry.row is not None or entry.due - now > LONGEST_WAIT_IN_LANE:
+        if entry.row is not None or entry.due - now > self._lane_wait:
             self._deferral.defer(entry, entry.due, now, holds_lane=holds_lane)
             return
         self._later(entry.due, entry)

@@ -36,6 +36,7 @@ from ..core.events import (
     Assigned,
     Buried,
     Committed,
+    Deferred,
     Event,
     Fetched,
     Finished,
@@ -149,8 +150,10 @@ class Loop:
             elif error is not None:
                 self._report.not_buried(answer.entry, error)
             gathered.append(answer)
-        if told := self._keeper.collect():
-            gathered += told
+        for told in self._keeper.collect():
+            if isinstance(told, Deferred):
+                self._report.deferred(told.entry)
+            gathered.append(told)
         return gathered
 
     def _from_kafka(self) -> list[Event]:

@@ -84,6 +84,12 @@ class Report:
         )
         events.emit(events.CallRetried(**call, error=error, due=due))
 
+    def deferred(self, entry: Entry) -> None:
+        """The deferred store has a call, which it had not before."""
+        if entry.row is None and entry.deferral is not None and events.wanted(events.CallDeferred):
+            call = facts(entry, self._queue(entry), entry.failures + 1)
+            events.emit(events.CallDeferred(**call, due=entry.deferral.due_ms / 1000))
+
     def buried(self, entry: Entry, burial: Bury) -> None:
         """A call is on the dead letter queue."""
         self.totals.dead += 1

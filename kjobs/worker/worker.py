@@ -97,6 +97,7 @@ class Worker:
             Bounds(settings.buffer, settings.buffer_size),
             Rhythm(lease=0.8 * session),
             attempts=self._orders.max_calls,
+            lane_wait=settings.lane_wait,
         )
         self._invoker = Invoker(app.jobs, app.middleware, queues=self._topics, now=clock.now)
         self._executor = Executor(self._invoker.run, slots=settings.threads, async_slots=settings.async_slots)

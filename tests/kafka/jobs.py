@@ -28,8 +28,10 @@ class Jobs(NamedTuple):
 
     act: Job[..., None]
     drift: Job[..., Any]
+    hold: Job[..., None]
     hurry: Job[..., None]
     wait: Job[..., None]
+    yielding: Job[..., None]
 
 
 def declare(app: App) -> Jobs:
@@ -42,8 +44,10 @@ def declare(app: App) -> Jobs:
     return Jobs(
         act=job(name="act", retry_on=(ValueError,))(act),
         drift=job(name="drift", retry_on=(ValueError,))(drift),
+        hold=job(name="hold")(hold),
         hurry=job(name="hurry", timeout=0.1)(hurry),
         wait=job(name="wait")(wait),
+        yielding=job(name="yielding", order="relaxed")(yielding),
     )
 
 
@@ -114,6 +118,19 @@ def wait(gate: str) -> None:
     failpoint(Failpoint.IN_JOB)
     until(Path(gate).exists, f"{gate} appears")
     witness().effect(ok=True)
+
+
+def hold(gate: str) -> None:
+    """Come back again and again until a file appears."""
+    opened = Path(gate).exists()
+    witness().effect(ok=opened)
+    if not opened:
+        raise Snooze(0.5)
+
+
+def yielding(gate: str) -> None:
+    """Fail until a file appears, letting others pass."""
+    hold(gate)
 
 
 app = App()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from kjobs import App, EnqueueError, Handle
 from kjobs.job import Job
 from tests.kafka import jobs
-from tests.kafka.broker import Broker
+from tests.kafka.broker import Broker, Found
 from tests.kafka.dump import dead_dump, final_commits, queue_dump
 from tests.kafka.merging import Histories
 from tests.kafka.worker import Worker
@@ -49,6 +49,7 @@ class Scenario:
         self.protocol = protocol
         self.topic = f"{prefix}.{jobs.QUEUE}"
         self.dead_topic = f"{prefix}.{jobs.QUEUE}.dead"
+        self.log_topic = f"{prefix}.{jobs.QUEUE}.delayed"
         self.broker = Broker(bootstrap)
         self.folder = folder
         self._folder_of_histories = folder / "histories"
@@ -70,6 +71,8 @@ class Scenario:
         """Create the topics, and settle what all workers have in common."""
         self.session, self.threads = session, threads
         self.broker.create({self.topic: partitions, self.dead_topic: partitions})
+        (log,) = (t for t in self.app.names.topics(jobs.QUEUE, partitions, 10**6) if t.name == self.log_topic)
+        self.broker.create({self.log_topic: partitions}, log.config)
         if self.protocol == "consumer":
             # By default members are heard from every 5 s, and a rebalance takes as long.
             quick = {
@@ -89,6 +92,7 @@ class Scenario:
             "group_protocol": self.protocol,
             "session_timeout": self.session,
             "threads": self.threads,
+            "state_dir": self.folder / "state",
             "test_history": self._folder_of_histories,
             "test_inc": inc,
             **settings,
@@ -221,15 +225,26 @@ class Scenario:
         return {effect.call for effect in self.events(h.Effect, inc) if effect.ok}
 
     def drained(self, seconds: float = PATIENCE) -> None:
-        """Wait until the group has committed everything that is in the queue."""
+        """Wait until the group has committed everything that is in the queue, and nothing is deferred."""
         until(self.is_drained, f"{self.topic} is drained", seconds=seconds, told=self.tails)
 
     def is_drained(self) -> bool:
-        """Whether the group has committed everything that is in the queue."""
+        """Whether the group has committed everything that is in the queue, and nothing is deferred."""
         places = self.broker.places(self.topic)
         ends = self.broker.ends(places)
+        if self.waiting():
+            return False
         committed = self.broker.committed(self.group, places)
         return all(committed.get(place, 0) >= end for place, end in ends.items())
+
+    def waiting(self) -> dict[bytes, Found]:
+        """The calls in the deferred store, as compaction would leave its log, by the keys of their records."""
+        last: dict[bytes, Found] = {}
+        for record in self.broker.read(self.log_topic):
+            named = {name for name, _ in record.headers}
+            if record.key is not None and not named & {"kj-answer", "kj-move"}:
+                last[record.key] = record
+        return {key: record for key, record in last.items() if record.value is not None}
 
     def tails(self) -> str:
         """The ends of all outputs."""
