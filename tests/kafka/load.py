@@ -21,6 +21,7 @@ class Load:
         keys: how many ordering keys are used; some calls have none.
         length: seconds that a call takes, at most.
         scripts: what the calls do; one is drawn for each.
+        delays: seconds by which calls are delayed, or None; one is drawn for each.
         drifting: half of the calls run in the event loop.
         seed: of the draws.
     """
@@ -33,6 +34,7 @@ class Load:
         keys: int = 12,
         length: float = 0.01,
         scripts: tuple[str, ...] = ("ok",),
+        delays: tuple[float | None, ...] = (None,),
         drifting: bool = False,
         seed: int = 1,
     ) -> None:
@@ -41,6 +43,9 @@ class Load:
         self._keys = [None, *(f"key-{number}" for number in range(keys))]
         self._length = length
         self._scripts = scripts
+        self._delays = delays
+        #: The ids of the calls that Kafka has.
+        self.enqueued: list[str] = []
         self._jobs = [scenario.jobs.act, scenario.jobs.drift] if drifting else [scenario.jobs.act]
         self._draw = random.Random(seed)
         self._ended = threading.Event()
@@ -67,6 +72,8 @@ class Load:
                 with suppress(EnqueueError):  # it is written down
                     job = draw.choice(self._jobs)
                     script, key = draw.choice(self._scripts), draw.choice(self._keys)
-                    self._scenario.enqueue(script, length, job=job, key=key)
+                    delay = draw.choice(self._delays)
+                    handle = self._scenario.enqueue(script, length, job=job, key=key, delay=delay)
+                    self.enqueued.append(handle.id)
         except BaseException as error:
             self._failure = error
