@@ -238,7 +238,7 @@ class Scenario:
         return all(committed.get(place, 0) >= end for place, end in ends.items())
 
     def waiting(self) -> dict[bytes, Found]:
-        """The calls in the deferred store, as compaction would leave its log, by the keys of their records."""
+        """The calls in the deferred store, by the keys of their records: its log after compaction."""
         last: dict[bytes, Found] = {}
         for record in self.broker.read(self.log_topic):
             named = {name for name, _ in record.headers}

@@ -1,4 +1,4 @@
-"""Calls whose retries wait in the deferred store: their key waits for them, others do not, nothing is lost."""
+"""Calls whose retries wait in the deferred store: their key waits for them, and others do not."""
 
 from __future__ import annotations
 
