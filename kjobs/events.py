@@ -75,7 +75,7 @@ class BurialFailed(CallEvent, frozen=True):
 
 
 class CallDeferred(CallEvent, frozen=True):
-    """A call from the queue is in the deferred store: its next attempt is far off, or it is behind such a one.
+    """A call from the queue is in the deferred store: its next attempt is far off, or it is behind one.
 
     ``due``: when it may begin (epoch seconds).
     """
@@ -101,6 +101,27 @@ class EnqueueFailed(Event, frozen=True):
 class ClocksApart(Event, frozen=True):
     """This machine's clock is so many seconds ahead of the broker's (behind, if negative)."""
 
+    seconds: float
+
+
+class StoreProgress(Event, frozen=True):
+    """A worker reads what waits for a partition of its, and begins no call of it before that is done.
+
+    ``read`` of ``records`` are read.
+    """
+
+    topic: str
+    partition: int
+    read: int
+    records: int
+
+
+class StoreReady(Event, frozen=True):
+    """A worker knows what waits for a partition of its: so many calls; it took so many seconds."""
+
+    topic: str
+    partition: int
+    calls: int
     seconds: float
 
 

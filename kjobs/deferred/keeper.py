@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from msgspec.structs import replace
 
+from .. import events
 from ..core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenStore, Release
 from ..core.deferred import Change, End, Move, Row
 from ..core.events import Deferred, Erased, Event, NotDeferred, NotErased, Place
@@ -117,6 +118,8 @@ class Keeper:
         self._ended = False
         #: When the next call is due (epoch seconds), for the owner to be awake then.
         self.next_due: float | None = None
+        #: Whether nothing is to be expected of it: no order, nothing due, nothing to tell.
+        self.settled = False
         #: How far the broker's clock was ahead of this worker's when it last said so (seconds).
         self.clock_offset: float | None = None
         #: What ended this thread, if something did.
@@ -131,13 +134,14 @@ class Keeper:
 
     def perform(self, command: Command) -> None:
         """Take a command."""
+        self.settled = False
         self._orders.append(command)
         self._wake.set()
 
     def collect(self) -> list[Event]:
         """What happened since the last time."""
-        events = self._events
-        return [events.popleft() for _ in range(len(events))]
+        told = self._events
+        return [told.popleft() for _ in range(len(told))]
 
     def stop(self, timeout: float) -> None:
         """Close the indexes and end."""
@@ -145,13 +149,6 @@ class Keeper:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
-
-    def progress(self) -> Mapping[Place, tuple[int, int, bool]]:
-        """By partition: how far of its log is known, where it ended at first, and whether that is all."""
-        return {
-            place: (work.shelf.store.position, work.state.high, work.shelf.caught_up)
-            for place, work in list(self._works.items())
-        }
 
     # --- the thread ------------------------------------------------------------------------------
 
@@ -191,6 +188,13 @@ class Keeper:
                 self._write_wishes(work)
         if self._embedded:
             self._note_needed()
+        self.settled = not (
+            self._orders
+            or self._acks
+            or self._events
+            or self._to_open
+            or (self.next_due is not None and self.next_due <= self._now())
+        )
         if self._events:
             self._told()
 
@@ -380,6 +384,7 @@ class Keeper:
                 took,
                 extra={"event": "store.ready", "calls": shelf.store.count, "seconds": took},
             )
+            events.emit(events.StoreReady(*shelf.place, shelf.store.count, took))
         elif now - work.told_at > _TELL_EVERY:
             work.told_at = now
             log.info(
@@ -388,6 +393,9 @@ class Keeper:
                 f"{position - work.first:,}",
                 f"{work.state.high - work.first:,}",
                 extra={"event": "store.progress", "position": position, "end": work.state.high},
+            )
+            events.emit(
+                events.StoreProgress(*shelf.place, position - work.first, work.state.high - work.first)
             )
 
     # --- what is due -------------------------------------------------------------------------------
@@ -471,11 +479,11 @@ class Keeper:
     def _take_acks(self) -> None:
         ours: dict[int, tuple[_Work, list[Change]]] = {}
         others: dict[int, tuple[_Work, list[Change]]] = {}
-        events: list[Event] = []
+        told: list[Event] = []
         for _ in range(len(self._acks)):
             work, change, entry, delivery = self._acks.popleft()
             if delivery.error is not None:
-                self._refused(work, change, entry, delivery.error, events)
+                self._refused(work, change, entry, delivery.error, told)
                 continue
             if delivery.stamp_ms > 0 and not self._embedded:
                 self.clock_offset = delivery.stamp_ms / 1000 - self._now()
@@ -486,17 +494,17 @@ class Keeper:
             group.setdefault(id(work), (work, []))[1].append(known)
             if entry is not None:
                 self._passed("after-erase" if entry.ended else "after-defer")
-                events.append(Erased(entry) if entry.ended else Deferred(entry))
+                told.append(Erased(entry) if entry.ended else Deferred(entry))
         for wished, groups in ((False, ours), (True, others)):
             for work, changes in groups.values():
                 self._guarded(work, self._acknowledge, work, changes, wished)
-        self._events.extend(events)
+        self._events.extend(told)
 
     def _acknowledge(self, work: _Work, changes: Sequence[Change], wished: bool) -> None:
         self._events.extend(work.shelf.acknowledged(changes, wished=wished))
 
     def _refused(
-        self, work: _Work, change: Change, entry: Entry | None, error: EnqueueError, events: list[Event]
+        self, work: _Work, change: Change, entry: Entry | None, error: EnqueueError, told: list[Event]
     ) -> None:
         log.error(
             "the deferred store of %s[%d] could not be written and will be tried again: %s",
@@ -509,7 +517,7 @@ class Keeper:
                 work.shelf.wishes.append(change)
             work.write_at = time.monotonic() + _PAUSE
         else:
-            events.append(NotErased(entry) if entry.ended else NotDeferred(entry))
+            told.append(NotErased(entry) if entry.ended else NotDeferred(entry))
 
     def _note_needed(self) -> None:
         """Tell the embedded broker, which cannot compact, what it may drop."""

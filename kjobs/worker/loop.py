@@ -50,6 +50,7 @@ from ..core.events import (
 from ..core.outcome import OK
 from ..core.scheduler import Scheduler
 from ..deferred.keeper import Keeper
+from ..errors import BrokerError
 from ..kafka.consumer import Consumer
 from .burial import Burial
 from .clock import Clock
@@ -130,6 +131,10 @@ class Loop:
         self._executor.tend()
         self._limits.enforce()
         self._consumer.check_identity()
+        if self._keeper.failure is not None:
+            raise BrokerError(f"the deferred store cannot go on: {self._keeper.failure}")
+        if (ahead := self._keeper.clock_offset) is not None:
+            self._report.clocks_apart(ahead)
         if self._report.summary_due():
             self._report.summary(self.scheduler.oldest(), self.scheduler.held)
 

@@ -17,6 +17,9 @@ from .facts import facts, fields, label, one_line
 
 log = logging.getLogger("kjobs.worker")
 
+#: Seconds that two clocks may be apart, and between two warnings that they are further.
+CLOCKS_APART = 5.0
+_CLOCKS_EVERY = 60.0
 #: Seconds between two summaries.
 _SUMMARY_EVERY = 10.0
 
@@ -63,6 +66,7 @@ class Report:
         self.totals = Totals()
         self._said = Totals()
         self._said_at = time.monotonic()
+        self._clocks_after = 0.0
 
     def finished(self, count: int) -> None:
         """So many attempts ended well."""
@@ -169,6 +173,21 @@ class Report:
         """The broker did not store an offset; the next commit tries again."""
         log.debug("%s[%d]: offset %d not committed: %s", *place, offset, error)
         events.emit(events.CommitFailed(*place, offset, error))
+
+    def clocks_apart(self, ahead: float) -> None:
+        """The broker's clock is so many seconds ahead of this worker's (behind, if negative)."""
+        now = time.monotonic()
+        if abs(ahead) <= CLOCKS_APART or now < self._clocks_after:
+            return
+        self._clocks_after = now + _CLOCKS_EVERY
+        log.warning(
+            "this worker's clock is %.0f s %s the broker's: delayed calls start that much too %s",
+            abs(ahead),
+            "behind" if ahead > 0 else "ahead of",
+            "late" if ahead > 0 else "early",
+            extra={"event": "clock.apart", "seconds": -ahead},
+        )
+        events.emit(events.ClocksApart(-ahead))
 
     def summary_due(self) -> bool:
         """Whether it is time to say what happened."""

@@ -206,7 +206,7 @@ class Worker:
         """Whether a worker that is not to run for ever has done its work."""
         if self._scheduler.attempts_left == 0 and not self._loop.busy():
             return True
-        if not self._orders.burst or not self._ready or self._scheduler.held:
+        if not (self._orders.burst and self._ready and self._keeper.settled) or self._scheduler.held:
             return False
         now = time.monotonic()
         if now - self._looked_at < _BURST_LOOK:

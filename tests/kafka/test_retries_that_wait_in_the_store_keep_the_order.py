@@ -83,3 +83,20 @@ def test_ten_thousand_calls_behind_one_that_waits_come_after_it_and_others_do_no
     order = [effect.call for effect in scenario.events(h.Effect) if effect.ok]
     assert [call for call in order if call not in others] == [held.id, *behind]
     assert worker.code == 0
+
+
+def test_a_long_call_holds_its_key_and_not_those_that_are_behind_its_backlog(scenario: Scenario) -> None:
+    scenario.set_up(partitions=1, threads=4)
+    worker = scenario.worker(buffer=200).ready()
+    gate = scenario.folder / "gate"
+    long = scenario.enqueue(str(gate), job=scenario.jobs.wait, key="hot")
+    scenario.begun(long)
+    behind = [call.id for call in scenario.enqueue_many([("ok",)] * 3_000, key="hot")]
+    others = {scenario.enqueue("ok", key=f"other-{n}").id for n in range(20)}
+    until(lambda: others <= scenario.succeeded_calls(), "other keys go on", told=scenario.tails)
+    assert scenario.succeeded_calls() == others
+    gate.touch()
+    scenario.finish()
+    order = [effect.call for effect in scenario.events(h.Effect) if effect.ok]
+    assert [call for call in order if call not in others] == [long.id, *behind]
+    assert worker.code == 0
