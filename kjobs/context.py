@@ -83,11 +83,11 @@ class Context(msgspec.Struct, gc=False, eq=False):
 
     @property
     def cancelled(self) -> bool:
-        """Whether the worker wants the call to end soon: it is stopping, or the partition is taken away.
+        """Whether the call should end soon: the worker stops, loses the partition, or somebody cancelled it.
 
         A long job that looks at this now and then can stop early and raise ``Snooze``.
         """
-        return not self.entry.partition.open
+        return self.entry.cancelled or not self.entry.partition.open
 
     @property
     def fence(self) -> Fence:

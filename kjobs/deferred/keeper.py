@@ -26,6 +26,7 @@ from ..core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenSto
 from ..core.deferred import Change, End, Move, Row
 from ..core.events import Deferred, Erased, Event, NotDeferred, NotErased, Place
 from ..core.partition import Entry
+from ..core.ports import StoreAway
 from ..errors import BrokerError, EnqueueError
 from ..kafka.admin import Admin, topic_id
 from ..kafka.message import headers_of
@@ -39,14 +40,22 @@ log = logging.getLogger("kjobs.worker")
 
 #: Records taken from the client at a time.
 _HANDFUL = 2000
-#: Seconds between two looks at what the client has fetched.
+#: Seconds between two looks at what the client has fetched: while things happen, and when nothing has for a
+#: while.
 _TICK = 0.005
+_LAZY_TICK = 0.02
+_A_WHILE = 0.5
 #: The same while there are no partitions.
 _IDLE = 0.1
 #: Seconds before something that failed is tried again.
 _PAUSE = 1.0
 #: Seconds between two log lines about a store that catches up.
 _TELL_EVERY = 5.0
+#: Seconds between two log lines about the same trouble.
+_QUIET = 10.0
+#: Seconds after which an index is asked again when its next call is due, so that one that has vanished is
+#: noticed before that.
+_ASK_EVERY = 1.0
 #: Seconds between two notes to the embedded broker of what is still needed.
 _NOTE_EVERY = 0.5
 
@@ -62,8 +71,14 @@ class _Work:
         self.begun = begun
         self.told_at = begun
         self.first = shelf.store.position
-        self.failed_until = 0.0
         self.write_at = 0.0
+        self.asked_at = begun
+        self.next_due: int | None = None
+        #: What is wrong with the index, if something is, and when to try next.
+        self.trouble: Exception | None = None
+        self.try_at = 0.0
+        #: What is to be done with it when it is there again.
+        self.owed: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
 
 
 class Keeper:
@@ -111,9 +126,11 @@ class Keeper:
         self._works: dict[Place, _Work] = {}
         self._to_open: list[OpenStore] = []
         self._open_at = 0.0
+        self._said_at = float("-inf")
         self._ends: dict[Place, int] = {}
         self._noted: dict[Place, int] = {}
         self._note_at = 0.0
+        self._brisk_until = 0.0
         self._wake = threading.Event()
         self._ended = False
         #: When the next call is due (epoch seconds), for the owner to be awake then.
@@ -172,14 +189,16 @@ class Keeper:
             return 0.0
         if not self._works:
             return _IDLE if not self._to_open else max(0.0, min(_IDLE, self._open_at - time.monotonic()))
+        tick = _TICK if time.monotonic() < self._brisk_until else _LAZY_TICK
         if self.next_due is None:
-            return _TICK
-        return min(_TICK, max(0.0, self.next_due - self._now()))
+            return tick
+        return min(tick, max(0.0, self.next_due - self._now()))
 
     def _step(self) -> None:
         """Do once what there is to do."""
         self._take_orders()
         self._open()
+        self._bring_back()
         self._take_acks()
         self._read()
         self._look()
@@ -193,10 +212,12 @@ class Keeper:
             or self._acks
             or self._events
             or self._to_open
+            or any(work.trouble for work in self._works.values())
             or (self.next_due is not None and self.next_due <= self._now())
         )
         if self._events:
             self._told()
+            self._brisk_until = time.monotonic() + _A_WHILE
 
     def _take_orders(self) -> None:
         while self._orders:
@@ -215,10 +236,10 @@ class Keeper:
                         self._guarded(work, self._fetch_lane, work, key, read)
                 case Release(place=place, offsets=offsets):
                     if (work := self._works.get(place)) is not None:
-                        self._guarded(work, work.shelf.release, offsets)
+                        self._owe(work, work.shelf.release, offsets)
                 case Answer(place=place, request=request, verdict=verdict):
                     if (work := self._works.get(place)) is not None:
-                        self._guarded(work, work.shelf.answer, request, verdict)
+                        self._owe(work, work.shelf.answer, request, verdict)
 
     def _fetch_lane(self, work: _Work, key: bytes, read: int) -> None:
         # While the index is made anew nobody knows; the scheduler asks again afterwards.
@@ -240,11 +261,11 @@ class Keeper:
             ids = self._admin.topic_ids(sorted({topic for topic, _ in logs.values()}))
             names = {topic: topic_id(answer) for topic, answer in ids.items()}
         except BrokerError as error:
-            log.error("the deferred store cannot be opened yet: %s", error, extra={"event": "store.waiting"})
+            self._complain("the deferred store cannot be opened yet: %s", error)
             self._open_at = time.monotonic() + _PAUSE
             return
         self._to_open = []
-        for order in orders:
+        for at, order in enumerate(orders):
             low, high = ends[logs[order.place]]
             state = LogState(
                 place=order.place,
@@ -259,14 +280,18 @@ class Keeper:
             try:
                 self._begin(order, state)
             except Exception as error:
-                log.error(
+                self._complain(
                     "the deferred store of %s[%d] cannot be opened, and no call of it begins: %s",
                     *order.place,
                     error,
-                    extra={"event": "store.waiting"},
                 )
+                self._close(order.place)
                 self._to_open.append(order)
                 self._open_at = time.monotonic() + _PAUSE
+                if isinstance(error, StoreAway):
+                    # The others are at the same place, and each would wait in vain as long.
+                    self._to_open += orders[at + 1 :]
+                    return
 
     def _begin(self, order: OpenStore, state: LogState) -> None:
         self._close(order.place)
@@ -293,54 +318,103 @@ class Keeper:
             with suppress(Exception):
                 work.shelf.store.close()
 
-    def _renew(self, work: _Work, error: BaseException) -> None:
-        """An index failed: make it anew from the log. What is in the scheduler's hands stays there."""
+    def _lose(self, work: _Work, error: Exception) -> None:
+        """An index failed, or is away. What is in the scheduler's hands stays there."""
         place = work.shelf.place
-        log.error(
-            "the index of the deferred store of %s[%d] failed and is made anew from Kafka, which has "
-            "everything: %s",
-            *place,
-            error,
-            extra={"event": "store.renewed", "error": type(error).__name__},
-        )
+        if isinstance(error, StoreAway):
+            self._complain(
+                "the deferred store of %s[%d] waits: %s. Calls that are not delayed go on", *place, error
+            )
+        else:
+            log.error(
+                "the index of the deferred store of %s[%d] failed and is made anew from Kafka, which has "
+                "everything: %s",
+                *place,
+                error,
+                extra={"event": "store.renewed", "error": type(error).__name__},
+            )
+        work.trouble = error
+        work.try_at = time.monotonic() + _PAUSE if isinstance(error, StoreAway) else 0.0
+        work.next_due = None
+        work.shelf.caught_up = False
+        self._tail.leave(self._log_of(place))
         with suppress(Exception):
             work.shelf.store.close()
-        with suppress(BrokerError):
-            where = self._log_of(place)
-            low, high = self._admin.ends([where])[where]
-            work.state = dataclasses.replace(work.state, low=low, high=high)
-        try:
-            store = self._opener.renew(work.state)
-        except Exception as trouble:
-            log.error(
-                "and cannot be: %s. No delayed call of it begins until it can.",
-                trouble,
-                extra={"event": "store.waiting"},
-            )
-            work.failed_until = time.monotonic() + _PAUSE
-            return
-        work.failed_until = 0.0
-        work.shelf.begin_anew(store)
-        work.begun = work.told_at = time.monotonic()
-        work.first = 0
-        self._tail.follow(self._log_of(place), work.state.low)
 
-    def _guarded(self, work: _Work, action: Callable[..., object], *args: Any) -> None:
-        """Do something with an index; if it fails, make it anew.
+    def _bring_back(self) -> None:
+        """Try to have an index again that failed or is away; one at a time, as each may take long."""
+        for work in list(self._works.values()):
+            if work.trouble is not None and time.monotonic() >= work.try_at:
+                try:
+                    self._restore(work)
+                except Exception as error:
+                    self._complain(
+                        "the deferred store of %s[%d] still waits, and no delayed call of it begins: %s",
+                        *work.shelf.place,
+                        error,
+                    )
+                    work.try_at = time.monotonic() + _PAUSE
+                return
+
+    def _restore(self, work: _Work) -> None:
+        """Have an index again: what there was, if it was only away, or an empty one; and read the log."""
+        shelf = work.shelf
+        where = self._log_of(shelf.place)
+        low, high = self._admin.ends([where])[where]
+        # As new as what is in the scheduler's hands: that is not to be given out twice.
+        work.state = dataclasses.replace(work.state, low=low, high=high, now_ms=self._now_ms())
+        known = shelf.store.position
+        away = isinstance(work.trouble, StoreAway)
+        store = self._opener.open(work.state) if away else self._opener.renew(work.state)
+        # It may know more than what was heard of it, and that is to be told, or less.
+        first = max(low, min(known, store.position))
+        if away:
+            log.info(
+                "the deferred store of %s[%d] is there again; its log is read from %d on",
+                *shelf.place,
+                first,
+                extra={"event": "store.back"},
+            )
+        shelf.begin_anew(store)
+        work.trouble = None
+        work.begun = work.told_at = time.monotonic()
+        work.first = first
+        self._tail.follow(where, first)
+        owed, work.owed = work.owed, []
+        for action, args in owed:
+            self._owe(work, action, *args)
+        self._guarded(work, self._advance, work, first)
+
+    def _complain(self, text: str, *args: object) -> None:
+        """Say that something has to wait; not every second."""
+        now = time.monotonic()
+        level = logging.DEBUG
+        if now - self._said_at >= _QUIET:
+            self._said_at = now
+            level = logging.ERROR
+        log.log(level, text, *args, extra={"event": "store.waiting"})
+
+    def _guarded(self, work: _Work, action: Callable[..., object], *args: Any) -> bool:
+        """Do something with an index, if it is there; whether it was.
 
         Raises:
             BrokerError: that is not the index's fault.
         """
+        if work.trouble is not None:
+            return False
         try:
-            if work.failed_until:
-                if time.monotonic() < work.failed_until:
-                    return
-                raise RuntimeError("it could not be made anew before")
             action(*args)
         except BrokerError:
             raise
         except Exception as error:
-            self._renew(work, error)
+            self._lose(work, error)
+            return not isinstance(error, StoreAway)
+        return True
+
+    def _owe(self, work: _Work, action: Callable[..., object], *args: Any) -> None:
+        """Do something with an index now, or when it is there again."""
+        if not self._guarded(work, action, *args):
+            work.owed.append((action, args))
 
     def _log_of(self, place: Place) -> Place:
         return self._logs[place[0]], place[1]
@@ -349,10 +423,12 @@ class Keeper:
 
     def _read(self) -> None:
         records, positions, lost = self._tail.read(_HANDFUL)
+        if records:
+            self._brisk_until = time.monotonic() + _A_WHILE
         for place, work in list(self._works.items()):
             where = self._log_of(place)
             if where in lost:
-                self._renew(work, RuntimeError("its log no longer has what was to be read next"))
+                self._lose(work, RuntimeError("its log no longer has what was to be read next"))
             elif where in positions:
                 changes = [
                     wire.change(r.key(), r.value(), headers_of(r), r.offset()) for r in records.get(where, ())
@@ -405,23 +481,27 @@ class Keeper:
         self._ends.clear()
         soonest: int | None = None
         for work in list(self._works.values()):
-            shelf = work.shelf
-            if not shelf.caught_up:
+            if not work.shelf.caught_up:
                 continue
-            due = shelf.next_due()
-            if due is not None and due <= now_ms:
-                try:
-                    self._guarded(work, self._tell_due, work, now_ms)
-                except BrokerError as error:
-                    log.debug("the end of a queue cannot be read: %s", error)
-                self._passed("after-due")
-                due = shelf.next_due()
+            try:
+                self._guarded(work, self._tell_due, work, now_ms)
+            except BrokerError as error:
+                log.debug("the end of a queue cannot be read: %s", error)
+            due = work.next_due
             if due is not None and (soonest is None or due < soonest):
                 soonest = due
         self.next_due = None if soonest is None else soonest / 1000
 
     def _tell_due(self, work: _Work, now_ms: int) -> None:
-        self._events.extend(work.shelf.look(now_ms, self._end_of(work)))
+        shelf = work.shelf
+        if time.monotonic() - work.asked_at > _ASK_EVERY:
+            work.asked_at = time.monotonic()
+            shelf.doubt_times()
+        work.next_due = shelf.next_due()
+        if work.next_due is not None and work.next_due <= now_ms:
+            self._events.extend(shelf.look(now_ms, self._end_of(work)))
+            self._passed("after-due")
+            work.next_due = shelf.next_due()
 
     def _end_of(self, work: _Work) -> Callable[[], int]:
         def end() -> int:
@@ -497,7 +577,7 @@ class Keeper:
                 told.append(Erased(entry) if entry.ended else Deferred(entry))
         for wished, groups in ((False, ours), (True, others)):
             for work, changes in groups.values():
-                self._guarded(work, self._acknowledge, work, changes, wished)
+                self._owe(work, self._acknowledge, work, changes, wished)
         self._events.extend(told)
 
     def _acknowledge(self, work: _Work, changes: Sequence[Change], wished: bool) -> None:
@@ -526,12 +606,17 @@ class Keeper:
             return
         self._note_at = now + _NOTE_EVERY
         fresh: list[tuple[Place, int]] = []
-        for place, work in self._works.items():
+        for work in self._works.values():
             if work.shelf.caught_up:
-                lowest = work.shelf.store.lowest()
-                needed = work.shelf.store.position if lowest is None else lowest
-                if self._noted.get(place) != needed:
-                    self._noted[place] = needed
-                    fresh.append((self._log_of(place), needed))
+                self._guarded(work, self._find_needed, work, fresh)
         if fresh:
             self._tail.note(fresh)
+
+    def _find_needed(self, work: _Work, fresh: list[tuple[Place, int]]) -> None:
+        """Add from where on a log is needed, if that has changed."""
+        place, store = work.shelf.place, work.shelf.store
+        lowest = store.lowest()
+        needed = store.position if lowest is None else lowest
+        if self._noted.get(place) != needed:
+            self._noted[place] = needed
+            fresh.append((self._log_of(place), needed))
