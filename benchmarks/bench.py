@@ -43,6 +43,8 @@ class Bench:
         self.bootstrap = bootstrap
         self.scale = scale
         self.directory = directory
+        #: Where workers keep their indexes of delayed calls, each group in a directory of its name.
+        self.indexes = directory / "indexes"
         self.topics = Topics(bootstrap, prefix)
         self._prefix = prefix
         self._children = children
@@ -89,9 +91,9 @@ class Bench:
         child.stop()
 
     @staticmethod
-    def await_ready(worker: Child) -> None:
+    def await_ready(worker: Child, seconds: float = PATIENCE) -> None:
         """Wait until a worker says that it has its partitions."""
-        worker.await_that(lambda: " ready" in worker.said(), "being ready", PATIENCE)
+        worker.await_that(lambda: " ready" in worker.said(), "being ready", seconds)
 
     # --- other programs ----------------------------------------------------------------------------
 
@@ -116,5 +118,6 @@ class Bench:
             **kept,
             "KJOBS_BOOTSTRAP_SERVERS": self.bootstrap,
             "KJOBS_PREFIX": self._prefix,
+            "KJOBS_STATE_DIR": str(self.indexes),
             "BENCH_BOOTSTRAP": self.bootstrap,
         }

@@ -8,7 +8,7 @@ from typing import Literal
 
 from .peers.system import SYSTEMS
 
-#: The medians of a run, by measure.
+#: What a run tells, by measure: the medians, but for those where one bad round is bad.
 Medians = Mapping[str, float]
 
 Verdict = Literal["aim reached", "minimum reached", "MISSED"]
@@ -49,6 +49,14 @@ def _ratio(of: str, to: str) -> Callable[[Medians], float]:
 
 def _plain(name: str) -> Callable[[Medians], float]:
     return lambda medians: medians[name]
+
+
+def _memory_of_waiting(medians: Medians) -> float:
+    """What calls that wait add to a worker, with whichever start that is more."""
+    ways = ("none", "warm")
+    return max(medians[f"restart.file.many.{way}.memory"] for way in ways) - max(
+        medians[f"restart.file.empty.{way}.memory"] for way in ways
+    )
 
 
 def _to_fastest_peer(medians: Medians) -> float:
@@ -144,6 +152,71 @@ FIGURES = (
         minimum=80,
         aim=40,
         unit="ms",
+        at_most=True,
+    ),
+    Figure(
+        title="scheduling calls for later, delay_many",
+        value=_plain("schedule.many"),
+        minimum=20_000,
+        aim=60_000,
+        unit="calls/s",
+    ),
+    *(
+        Figure(
+            title=f"calls that fall due together, {title}",
+            value=_plain(f"fire.file.{kind}"),
+            minimum=3_000,
+            aim=8_000,
+            unit="calls/s",
+        )
+        for kind, title in (("free", "no keys"), ("keyed", "a key each"))
+    ),
+    Figure(
+        title="ready while 1,000,000 calls wait, with an index",
+        value=_plain("restart.file.many.warm.seconds"),
+        minimum=3,
+        aim=1,
+        unit="s",
+        at_most=True,
+    ),
+    Figure(
+        title="ready while 1,000,000 calls wait, without an index",
+        value=_plain("restart.file.many.none.seconds"),
+        minimum=30,
+        aim=12,
+        unit="s",
+        at_most=True,
+    ),
+    Figure(
+        title="memory that 1,000,000 calls that wait add to a worker",
+        value=_memory_of_waiting,
+        minimum=100,
+        aim=50,
+        unit="MB",
+        at_most=True,
+    ),
+    Figure(
+        title="lateness while 1,000,000 calls wait, p99",
+        value=_plain("lateness.file.many.p99"),
+        minimum=1_000,
+        aim=150,
+        unit="ms",
+        at_most=True,
+    ),
+    Figure(
+        title="delayed calls that began early, in any round",
+        value=lambda medians: medians["lateness.file.few.early"] + medians["lateness.file.many.early"],
+        minimum=0,
+        aim=0,
+        unit="calls",
+        at_most=True,
+    ),
+    Figure(
+        title="slowdown of undelayed calls while 1,000,000 wait",
+        value=lambda medians: 100 * (1 - medians["undelayed.beside"] / medians["undelayed.alone"]),
+        minimum=10,
+        aim=3,
+        unit="%",
         at_most=True,
     ),
     Figure(

@@ -15,11 +15,13 @@ class Measure:
         name: unique, with the row's name in front: ``drain.keyed.8``.
         title: the same for people.
         unit: of the number.
+        worst: one bad round is bad: the largest number is told, and not the median.
     """
 
     name: str
     title: str
     unit: str
+    worst: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Measured:
     @property
     def median(self) -> float:
         """The number that is told."""
-        return statistics.median(self.samples)
+        return max(self.samples) if self.measure.worst else statistics.median(self.samples)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,18 @@ from .children import ROOT
 from .disturbance import QUIET
 from .markdown import table
 from .measure import spelled
-from .peers import comparison
+from .peers import comparison, timing
 from .plan import rows
 from .rows.row import Row
 from .scale import FULL
 
 PAGE = ROOT / "docs" / "benchmarks.md"
+
+#: Rows whose numbers are more than a list.
+_TABLES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    "peers": comparison.tables,
+    "timers": timing.tables,
+}
 
 _MACHINE = (
     ("processor", "Processor"),
@@ -55,7 +62,7 @@ _METHOD = """\
   enqueueing one call at a time is slower, for kjobs and for the bare client alike.
 
 ```console
-make bench                            # everything, about 15 minutes
+make bench                            # everything, about {minutes} minutes
 make bench ARGS="--only raw,drain"    # some rows
 make bench ARGS="--quick"             # does it all still work? The numbers mean nothing
 python -m benchmarks report           # write this page again
@@ -91,7 +98,10 @@ def _parts(results: Mapping[str, Any]) -> Iterator[str]:
     for row in rows():
         yield from _row(row, results)
     count = results["rounds"]
-    yield _METHOD.format(rounds="one round" if count == 1 else f"{count} rounds")
+    yield _METHOD.format(
+        rounds="one round" if count == 1 else f"{count} rounds",
+        minutes=5 * math.ceil(results["seconds"] / 300),
+    )
     yield from _machine(results)
 
 
@@ -134,15 +144,17 @@ def _figures(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _row(row: Row, results: Mapping[str, Any]) -> Iterator[str]:
+    found = results["measures"]
+    taken = [measure for measure in row.measures if measure.name in found]
+    if not taken and row.name not in results["not_measured"]:
+        return  # a run of some rows, or of before there was this one
     yield f"## {row.title}"
     yield row.about
     if row.name in results["not_measured"]:
         yield f"Not measured in this run: {results['not_measured'][row.name]}"
         return
-    found = results["measures"]
-    taken = [measure for measure in row.measures if measure.name in found]
-    if row.name == "peers":
-        yield from comparison.tables(found)
+    if tables := _TABLES.get(row.name):
+        yield from tables(found)
         return
     yield table(
         ("", "Median", "Smallest", "Largest"),

@@ -27,6 +27,14 @@ class Scale:
         crash_session: the session timeout (s) of that worker; None for the default.
         imports: times that a package is imported.
         peer_seconds: how long a drain of another job system should take.
+        few: delayed calls that wait for another time, where they are few.
+        many: the same where they are very many.
+        ahead: seconds for which calls are scheduled ahead, so that a worker knows of them when they are due.
+        fire: calls that fall due together.
+        late: calls whose lateness is taken.
+        late_seconds: the stretch in which they are due.
+        parked: calls behind one of the same key.
+        timers: delayed calls that wait while another job system is measured.
     """
 
     rounds: int
@@ -45,6 +53,14 @@ class Scale:
     crash_session: float | None
     imports: int
     peer_seconds: float
+    few: int
+    many: int
+    ahead: float
+    fire: int
+    late: int
+    late_seconds: float
+    parked: int
+    timers: int
 
 
 FULL = Scale(
@@ -64,6 +80,14 @@ FULL = Scale(
     crash_session=None,
     imports=20,
     peer_seconds=4.0,
+    few=10_000,
+    many=1_000_000,
+    ahead=4.0,
+    fire=60_000,
+    late=1_000,
+    late_seconds=10.0,
+    parked=10_000,
+    timers=100_000,
 )
 
 #: Says whether every row works. Its numbers say nothing: they are taken while everything warms up.
@@ -84,4 +108,12 @@ QUICK = Scale(
     crash_session=2.0,
     imports=3,
     peer_seconds=0.2,
+    few=500,
+    many=10_000,
+    ahead=3.0,
+    fire=2_000,
+    late=100,
+    late_seconds=1.0,
+    parked=500,
+    timers=1_000,
 )

@@ -54,16 +54,22 @@ class Tally:
             for at in range(0, len(marks) - self._width + 1, self._width)
         ]
 
-    def watch(self, total: int, child: Child, seconds: float) -> Span:
+    def watch(self, total: int, child: Child, seconds: float, before: int = 0) -> Span:
         """Time the way from the first mark to the last one.
 
         The marks that are there at the first look are not counted: nobody saw when they came.
+
+        Args:
+            total: how many marks there will be.
+            child: who makes them.
+            seconds: how long that may take.
+            before: marks of what ended before.
 
         Raises:
             ChildFailedError: the child ended, or the time was over, before the last mark.
         """
         deadline = time.monotonic() + seconds
-        child.await_that(lambda: self.count > 0, "its first execution", seconds)
+        child.await_that(lambda: self.count > before, "its first execution", seconds)
         begun, first = time.monotonic(), self.count
         while (count := self.count) < total:
             now = time.monotonic()

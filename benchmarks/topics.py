@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from . import logsize
 from .clients import raw_producer
 
 #: Partitions of every queue.
@@ -71,18 +72,19 @@ class Topics:
 
     def size(self, queue: str) -> int:
         """How many records a queue's topic has been given so far."""
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        wanted = {TopicPartition(self.of(queue), number): latest for number in range(PARTITIONS)}
-        deadline = time.monotonic() + _TIMEOUT
-        while True:
-            answers = self._admin.list_offsets(wanted, request_timeout=_TIMEOUT)
-            try:
-                return sum(answer.result(_TIMEOUT).offset for answer in answers.values())
-            except KafkaException:
-                # Partitions that were just created fail for a moment.
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        return size(self._admin, self.of(queue))
+
+    def delayed(self, queue: str) -> str:
+        """The topic that is the log of a queue's deferred store."""
+        return self.of(f"{queue}.delayed")
+
+    def scheduled(self, queue: str) -> int:
+        """How many records that log has been given so far."""
+        return size(self._admin, self.delayed(queue))
+
+    def delayed_bytes(self, queue: str) -> int:
+        """How much of the broker's disk that log takes."""
+        return logsize.of(self._bootstrap, self.delayed(queue), PARTITIONS)
 
     def remove(self) -> None:
         """Delete all topics of this run."""
@@ -93,3 +95,19 @@ class Topics:
 
     def _names(self) -> Sequence[str]:
         return list(self._admin.list_topics(timeout=_TIMEOUT).topics)
+
+
+def size(admin: AdminClient, topic: str) -> int:
+    """How many records a topic has been given so far."""
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    wanted = {TopicPartition(topic, number): latest for number in range(PARTITIONS)}
+    deadline = time.monotonic() + _TIMEOUT
+    while True:
+        answers = admin.list_offsets(wanted, request_timeout=_TIMEOUT)
+        try:
+            return sum(answer.result(_TIMEOUT).offset for answer in answers.values())
+        except KafkaException:
+            # Partitions that were just created fail for a moment.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

@@ -29,3 +29,9 @@ def pause(seconds: float) -> None:
 def latency(at: int) -> None:
     """Tell how long ago the call was enqueued."""
     mark.number(time.monotonic_ns() - at)
+
+
+@huey.task()
+def later(due_ms: int) -> None:
+    """Tell how long ago the call was due."""
+    mark.number(time.time_ns() - due_ms * 1_000_000)

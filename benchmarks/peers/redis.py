@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.bench import PATIENCE, Bench
+from benchmarks.children import Child
 from tests.servers.ports import free_ports
 from tools.debian import install, may_install
 
@@ -54,26 +55,43 @@ class Redis:
         if self.ask("FLUSHALL") != "+OK":
             raise RedisMissingError("Redis did not clear its data")
 
+    def memory(self) -> int:
+        """The bytes that it has given out for data."""
+        found = re.search(r"used_memory:(\d+)", self._answer("INFO memory", 65_536))
+        if found is None:
+            raise RedisMissingError("Redis does not tell how much memory it uses")
+        return int(found[1])
+
     def ask(self, command: str) -> str:
         """The first line of the answer to a command; empty if there is none."""
+        return self._answer(command, 256).split("\r\n")[0]
+
+    def _answer(self, command: str, most: int) -> str:
+        """The beginning of the answer to a command; empty if there is none."""
         try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=5) as connection:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=60) as connection:
                 connection.sendall(f"{command}\r\n".encode())
-                return connection.recv(256).decode().split("\r\n")[0]
+                return connection.recv(most).decode()
         except OSError:
             return ""
 
 
-@contextmanager
-def running(bench: Bench) -> Iterator[Redis]:
-    """A server that runs inside the block."""
+def start(bench: Bench) -> tuple[Child, Redis]:
+    """A server that runs until the run ends."""
     (port,) = free_ports(1)
     child = bench.start(
         [find(), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
     )
     redis = Redis(port)
+    child.await_that(lambda: redis.ask("PING") == "+PONG", "an answer", PATIENCE)
+    return child, redis
+
+
+@contextmanager
+def running(bench: Bench) -> Iterator[Redis]:
+    """A server that runs inside the block."""
+    child, redis = start(bench)
     try:
-        child.await_that(lambda: redis.ask("PING") == "+PONG", "an answer", PATIENCE)
         yield redis
     finally:
         child.stop()

@@ -37,18 +37,21 @@ class System:
     retries: str
 
 
-_CELERY = ("celery", "-A", "benchmarks.peers.celery_app", "worker", "--loglevel", "warning")
-_CELERY_QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-_DRAMATIQ = ("dramatiq", "benchmarks.peers.dramatiq_app")
-_HUEY = ("huey.bin.huey_consumer", "benchmarks.peers.huey_app.huey", "--no-periodic", "--quiet")
+#: The commands of the workers, without what makes them slower and is not needed here.
+CELERY = (
+    *("celery", "-A", "benchmarks.peers.celery_app", "worker", "--loglevel", "warning"),
+    *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+)
+DRAMATIQ = ("dramatiq", "benchmarks.peers.dramatiq_app")
+HUEY = ("huey.bin.huey_consumer", "benchmarks.peers.huey_app.huey", "--no-periodic", "--quiet")
 
 SYSTEMS = (
     System(
         name="celery",
         title="Celery",
-        noop=(*_CELERY, *_CELERY_QUIET, "--pool", "solo"),
-        pause=(*_CELERY, *_CELERY_QUIET, "--pool", "threads", "--concurrency", "64"),
-        latency=(*_CELERY, *_CELERY_QUIET, "--pool", "threads", "--concurrency", "8"),
+        noop=(*CELERY, "--pool", "solo"),
+        pause=(*CELERY, "--pool", "threads", "--concurrency", "64"),
+        latency=(*CELERY, "--pool", "threads", "--concurrency", "8"),
         pace=(1_500, 1_500),
         configuration=(
             "acknowledged late, no results, rate limits off, prefetch multiplier 64, without gossip, mingle "
@@ -63,9 +66,9 @@ SYSTEMS = (
     System(
         name="dramatiq",
         title="Dramatiq",
-        noop=(*_DRAMATIQ, "--processes", "2", "--threads", "8"),
-        pause=(*_DRAMATIQ, "--processes", "2", "--threads", "32"),
-        latency=(*_DRAMATIQ, "--processes", "1", "--threads", "8"),
+        noop=(*DRAMATIQ, "--processes", "2", "--threads", "8"),
+        pause=(*DRAMATIQ, "--processes", "2", "--threads", "32"),
+        latency=(*DRAMATIQ, "--processes", "1", "--threads", "8"),
         environ={"dramatiq_queue_prefetch": "1000"},
         pace=(8_000, 5_500),
         configuration=(
@@ -81,9 +84,9 @@ SYSTEMS = (
     System(
         name="huey",
         title="Huey",
-        noop=(*_HUEY, "--workers", "1", "--worker-type", "process"),
-        pause=(*_HUEY, "--workers", "64", "--worker-type", "thread"),
-        latency=(*_HUEY, "--workers", "8", "--worker-type", "thread"),
+        noop=(*HUEY, "--workers", "1", "--worker-type", "process"),
+        pause=(*HUEY, "--workers", "64", "--worker-type", "thread"),
+        latency=(*HUEY, "--workers", "8", "--worker-type", "thread"),
         pace=(5_500, 3_500),
         configuration=(
             "RedisHuey, no results, no periodic tasks; no-op jobs in one process, the others in threads"

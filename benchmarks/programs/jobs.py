@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from kjobs import job
+from kjobs import Snooze, job
 
 from . import mark
 
@@ -13,6 +13,12 @@ from . import mark
 @job(name="bench.noop", key="number")
 def noop(number: int) -> None:
     """Do nothing."""
+    mark.one()
+
+
+@job(name="bench.free")
+def free(number: int) -> None:
+    """Do nothing, in whatever order."""
     mark.one()
 
 
@@ -34,6 +40,20 @@ async def async_pause(seconds: float) -> None:
 def latency(at: int) -> None:
     """Tell how long ago the call was enqueued; ``at`` in nanoseconds of CLOCK_MONOTONIC."""
     mark.number(time.monotonic_ns() - at)
+
+
+@job(name="bench.late")
+def late(due_ms: int) -> None:
+    """Tell how long ago the call was due."""
+    mark.number(time.time_ns() - due_ms * 1_000_000)
+
+
+@job(name="bench.in_turn")
+def in_turn(number: int) -> None:
+    """Tell which call begins; one that is none sleeps, and all behind it wait."""
+    if number < 0:
+        raise Snooze("1h")
+    mark.number(number)
 
 
 @job(name="bench.remember")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from benchmarks.bench import Bench
-from benchmarks.children import Child
 from benchmarks.envelopes import envelope, with_hot_key
 from benchmarks.measure import Measure
+from benchmarks.resident import megabytes
 
 _QUEUE, _EMPTY = "waiting", "empty"
 _SLOTS = 8
@@ -46,11 +44,3 @@ class Memory:
         with bench.worker(_QUEUE, tally, threads=_SLOTS) as worker:
             tally.watch(bench.scale.waiting, worker, seconds=180)
             yield "memory.draining", megabytes(worker, "VmHWM")
-
-
-def megabytes(child: Child, what: str) -> float:
-    """A line of the process' status, in MB (1,000,000 bytes)."""
-    match = re.search(rf"{what}:\s*(\d+) kB", Path(f"/proc/{child.pid}/status").read_text())
-    if match is None:
-        raise child.failure(f"has no {what}")
-    return int(match[1]) * 1024 / 1e6

@@ -8,8 +8,13 @@ import msgspec
 import pytest
 
 from benchmarks import envelopes, figure, plan, readme, report, results
+from benchmarks.children import ROOT
 from benchmarks.measure import Measured, percentile, spelled
+from benchmarks.peers.timing import TIMINGS
+from benchmarks.programs import moments
+from benchmarks.rows.lateness import told
 from kjobs.core.envelope import Outgoing
+from kjobs.handle import moment_ms
 
 RUN = results.Run(
     scale="full",
@@ -105,6 +110,80 @@ def test_the_page_says_what_was_not_measured_and_why() -> None:
     page = report.page(json.loads(results.written(RUN, [])))
     assert "Not measured in this run: there is no redis-server" in page
     assert "| Other processes | 3% of the machine's time during the run |" in page
+
+
+def test_rows_that_results_know_nothing_of_are_not_on_the_page() -> None:
+    page = report.page(json.loads(results.written(RUN, measured(import__kjobs=[30]))))
+    assert "## The time of `import kjobs`" in page
+    assert "## Other Python job systems" in page  # not measured, and the page says why
+    assert "## Lateness of delayed calls" not in page
+
+
+def test_the_page_says_how_long_everything_takes() -> None:
+    assert "everything, about 15 minutes" in report.page(json.loads(results.written(RUN, [])))
+
+
+def test_one_early_call_in_one_round_is_told() -> None:
+    found = measured(lateness__file__few__early=[0, 0, 1], lateness__file__many__early=[0, 0, 0])
+    kept = json.loads(results.written(RUN, found))
+    assert kept["measures"]["lateness.file.few.early"]["median"] == 1
+    (reached,) = kept["figures"]
+    assert (reached["value"], reached["verdict"]) == (1, "MISSED")
+
+
+def test_no_early_call_is_what_is_aimed_at() -> None:
+    found = measured(lateness__file__few__early=[0], lateness__file__many__early=[0])
+    (reached,) = json.loads(results.written(RUN, found))["figures"]
+    assert (reached["value"], reached["verdict"]) == (0, "aim reached")
+
+
+def test_the_memory_of_waiting_calls_is_that_of_the_start_that_takes_more() -> None:
+    found = measured(
+        restart__file__empty__none__memory=[40],
+        restart__file__empty__warm__memory=[41],
+        restart__file__many__none__memory=[90],
+        restart__file__many__warm__memory=[50],
+    )
+    (reached,) = json.loads(results.written(RUN, found))["figures"]
+    assert (reached["value"], reached["verdict"]) == (49, "aim reached")
+
+
+def test_the_slowdown_is_what_is_lost_beside_calls_that_wait() -> None:
+    found = measured(undelayed__alone=[200_000], undelayed__beside=[190_000])
+    (reached,) = json.loads(results.written(RUN, found))["figures"]
+    assert (reached["value"], reached["verdict"]) == (5, "minimum reached")
+
+
+def test_delays_of_all_job_systems_stand_side_by_side() -> None:
+    found = measured(timers__kjobs__bulk=[90_000], timers__kjobs__p99=[4.96], timers__celery__fire=[3_100])
+    page = report.page(json.loads(results.written(RUN, found)))
+    assert "| kjobs |  |  | 4.96 ms |  |  |  |" in page
+    assert "| Celery |  |  |  |  | 3,100/s |  |" in page
+    assert "with `delay_many`, kjobs scheduled 90,000/s" in page
+
+
+def test_every_job_system_with_delays_has_a_task_that_tells_its_lateness() -> None:
+    for timing in TIMINGS:
+        source = (ROOT / "benchmarks" / "peers" / f"{timing.name}_app.py").read_text(encoding="utf-8")
+        assert "def later(" in source, timing.name
+
+
+def test_a_call_that_began_before_its_time_counts_as_early() -> None:
+    found = told([-1, 0, 2_000_000, 3_000_000])
+    assert found == {"p50": 2.0, "p99": 3.0, "max": 3.0, "early": 1}
+
+
+def test_scattered_moments_are_in_their_stretch_and_the_same_ones_every_time() -> None:
+    found = moments.scattered(1000, 1_790_000_000_123, 10.0)
+    assert found == moments.scattered(1000, 1_790_000_000_123, 10.0)
+    assert all(1_790_000_000_123 <= each < 1_790_000_010_123 for each in found)
+    assert len(set(found)) > 900
+    assert found != sorted(found)
+
+
+@pytest.mark.parametrize("due_ms", [1_790_000_000_001, 1_790_000_000_009, 1_795_551_808_790])
+def test_a_moment_is_exact_to_the_millisecond(due_ms: int) -> None:
+    assert moment_ms(moments.moment(due_ms)) == due_ms
 
 
 def test_a_quick_run_is_not_taken_for_a_measurement() -> None:
