@@ -28,13 +28,13 @@ setup: $(TESTS) $(CHECKS) server ## Prepare everything that test and check need
 demo: $(RUNS) ## Show kjobs at work, with no Kafka to install
 	@$(BIN)/kjobs demo
 
-test: $(TESTS) server ## Run all tests, on a real Kafka where they need one
+test: $(TESTS) server ## Run all tests, on a real Kafka and Redis where they need one
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-unit: $(TESTS) ## Run the tests that need no Kafka
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not kafka" $(ARGS)
+unit: $(TESTS) ## Run the tests that need no Kafka and no Redis
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not kafka and not redis" $(ARGS)
 
-test-all: $(MADE) ## Run the tests that need no Kafka on every Python found
+test-all: $(MADE) ## Run the tests that need no server on every Python found
 	@$(BIN)/python -m tools.interpreters
 
 check: $(TESTS) $(CHECKS) ## Check format, style, layers and types
@@ -59,7 +59,7 @@ clean: ## Remove what make made: environments, caches, Kafka's jars
 	rm -rf .venv .venv-* .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Java and Maven if they are missing and may be installed, Kafka's jars once.
+# Java, Maven and Redis if they are missing and may be installed, Kafka's jars once.
 server: $(TESTS)
 	@$(BIN)/python -m tests.servers.setup
 

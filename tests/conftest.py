@@ -28,6 +28,7 @@ _BROKER = pytest.StashKey[Broker]()
 _DESK = pytest.StashKey[Desk]()
 
 _BROKER_FIXTURES = {"kafka", "private_kafka"}
+_REDIS_FIXTURES = {"shared_redis", "redis_server", "lasting_redis"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and have a broker ready to be asked for: our own, or the main process's."""
     config.addinivalue_line(
         "markers", "kafka: needs a real broker (set by itself on tests that use its fixtures)"
+    )
+    config.addinivalue_line(
+        "markers", "redis: needs a real Redis (set by itself on tests that use its fixtures)"
     )
     desk = getattr(config, "workerinput", {}).get("kafka_desk")
     config.stash[_BROKER] = Borrowed(desk) if desk else SharedKafka()
@@ -55,10 +59,13 @@ def pytest_configure_node(node: _Worker) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a broker, so that ``-m "not kafka"`` runs anywhere."""
+    """Mark the tests that need a server, so that ``-m "not kafka and not redis"`` runs anywhere."""
     for item in items:
-        if _BROKER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        names = getattr(item, "fixturenames", ())
+        if _BROKER_FIXTURES.intersection(names):
             item.add_marker(pytest.mark.kafka)
+        if _REDIS_FIXTURES.intersection(names):
+            item.add_marker(pytest.mark.redis)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

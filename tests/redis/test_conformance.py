@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 
 import pytest
@@ -15,8 +14,6 @@ from tests.servers.redis import Redis
 
 class TestRedisStore(Conformance):
     @pytest.fixture
-    def log(self, shared_redis: Redis) -> Iterator[MadeUpLog]:
-        known, epochs = Log(), count(1)
-        log = MadeUpLog(lambda: known.open(shared_redis.url, next(epochs)))
-        yield log
-        log.store.close()
+    def log(self, shared_redis: Redis) -> MadeUpLog:
+        partition, epochs = Log(), count(1)
+        return MadeUpLog(lambda: partition.open(shared_redis.url, next(epochs)))
