@@ -2,6 +2,9 @@
 
 from .dead import DeadLetters
 from .deadletter import DeadLetter, State
+from .delayed import DelayedCalls
+from .delayedcall import DelayedCall
+from .delayedfilter import DelayedFilter
 from .filters import Filter
 
-__all__ = ["DeadLetter", "DeadLetters", "Filter", "State"]
+__all__ = ["DeadLetter", "DeadLetters", "DelayedCall", "DelayedCalls", "DelayedFilter", "Filter", "State"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,12 +16,11 @@ from ..kafka.log import Log, Span
 from ..kafka.transaction import Fenced, Transactions, Write
 from .deadletter import DeadLetter, State, dead_letter
 from .filters import ALL, Filter
+from .missing import missing
 from .replay import batches, note, replayed_call
 from .settlement import Fold, Settlement, settlement, whoami
 
 _PLACE = re.compile(r"(\d{1,9})@(\d{1,18})")
-#: Queues named to somebody who asked for one that does not exist.
-_SHOWN = 10
 #: Kinds of letters that a survey tells apart; names of jobs and errors are not ours to bound.
 _KINDS = 1000
 
@@ -74,7 +72,13 @@ class DeadLetters:
         #: Whether this is the embedded broker, where what is written together may be written in part.
         self.embedded = cluster.embedded
         if self._dead_topic not in self._partitions:
-            raise self._unknown()
+            raise missing(
+                self._settings,
+                cluster.partitions,
+                queue,
+                self._dead_topic,
+                "dead letter topic: {} does not exist, so nothing of it can be buried either",
+            )
 
     # --- looking -----------------------------------------------------------------------------------
 
@@ -275,25 +279,3 @@ class DeadLetters:
                     letter = dead_letter(record, topic=self._dead_topic, queue=self.queue, state=state)
                     if matching.matches(letter):
                         yield letter
-
-    def _unknown(self) -> UnknownQueue:
-        if self._topic in self._partitions:
-            return UnknownQueue(
-                f"queue {self.queue} has no dead letter topic: {self._dead_topic} does not exist, so nothing "
-                "of it can be buried either. Create it with `kjobs topics apply MODULE`."
-            )
-        prefix = f"{self._settings.prefix}."
-        queues = sorted(
-            name.removeprefix(prefix).removesuffix(".dead")
-            for name in self._partitions
-            if name.startswith(prefix) and name.endswith(".dead")
-        )
-        close = difflib.get_close_matches(self.queue, queues, n=1)
-        if close:
-            hint = f"Did you mean {close[0]}?"
-        elif queues:
-            more = f" and {len(queues) - _SHOWN} more" if len(queues) > _SHOWN else ""
-            hint = f"There are: {', '.join(queues[:_SHOWN])}{more}."
-        else:
-            hint = f"There is none with the prefix {self._settings.prefix}; is it the right cluster?"
-        return UnknownQueue(f"there is no queue {self.queue} at {self._settings.bootstrap_servers}. {hint}")

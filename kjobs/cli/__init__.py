@@ -18,6 +18,7 @@ _COMMANDS = {
     "call": "Enqueue one call.",
     "topics": "Show and create the topics that queues need.",
     "dead": "Look at dead letters, replay or discard them.",
+    "delayed": "Look at delayed calls, cancel them or give them another time.",
 }
 
 

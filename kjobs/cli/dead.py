@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import heapq
-import json
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
 from typing import Any
@@ -21,14 +17,15 @@ from ..app import default_app
 from ..core.duration import seconds
 from ..core.outcome import Reason
 from ..errors import KjobsError
+from .asking import ask
+from .asking import progress as progress_of
 from .letters import as_json, listing, whole
 from .modules import load_app
+from .shown import json_line
 from .table import escaped
 
 #: Kinds of letters told before something is done to them.
 _KINDS = 10
-#: Seconds between two lines about progress where there is no terminal for a bar.
-_LINE_EVERY = 1.0
 
 
 def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
@@ -131,7 +128,7 @@ def list_(
             yield letter
 
     shown: Iterable[DeadLetter] = counted() if limit is None else _newest(counted(), limit)
-    lines = map(_line, map(as_json, shown)) if as_json_ else listing(shown, settled=settled)
+    lines = map(json_line, map(as_json, shown)) if as_json_ else listing(shown, settled=settled)
     for line in lines:
         click.echo(line)
     if as_json_:
@@ -175,7 +172,7 @@ def show(queue: str, name: str | None, id_: str | None, as_json_: bool, module: 
         )
     letter = found[-1]
     if as_json_:
-        click.echo(_line(as_json(letter)))
+        click.echo(json_line(as_json(letter)))
         return
     click.echo(whole(letter, letters.settlement(letter)))
     if len(found) > 1:
@@ -246,11 +243,11 @@ def _settle(
             click.echo("(embedded broker: if this is interrupted, a call may be replayed twice)", err=True)
         if not dry_run:
             if not yes:
-                _ask(f"{do.capitalize()} {_spoken(survey.letters)} of {letters.queue}?", did)
+                ask(f"{do.capitalize()} {_spoken(survey.letters)} of {letters.queue}?", did)
             done = _act(action, matching, survey, do, did)
     if as_json_:
         result = {"queue": letters.queue, "matched": survey.letters, did: done, "dry_run": dry_run}
-        click.echo(_line(result))
+        click.echo(json_line(result))
     elif survey.letters:
         click.echo(
             f"would {do} {_spoken(survey.letters)} of {letters.queue}"
@@ -262,7 +259,7 @@ def _settle(
 def _act(action: Callable[..., int], matching: Filter, survey: Survey, do: str, did: str) -> int:
     done = 0
     try:
-        with _progress(f"{do}ing", did, survey.letters) as tell:
+        with progress_of(f"{do}ing", did, survey.letters) as tell:
 
             def progress(count: int) -> None:
                 nonlocal done
@@ -290,33 +287,6 @@ def _tell(survey: Survey, queue: str) -> None:
         click.echo(f"{rest:>9,}  of {len(survey.kinds) - len(kinds):,} other kinds", err=True)
 
 
-def _ask(question: str, did: str) -> None:
-    try:
-        click.confirm(question, abort=True, err=True)
-    except click.Abort:
-        click.echo(err=True)
-        hint = "" if sys.stdin.isatty() else " Give --yes where nobody can answer."
-        raise KjobsError(f"not confirmed, so nothing is {did}.{hint}") from None
-
-
-@contextmanager
-def _progress(doing: str, did: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how far something has come: a bar on a terminal, else now and then a line."""
-    if sys.stderr.isatty():
-        with click.progressbar(length=total, label=doing, show_pos=True, file=sys.stderr) as bar:
-            yield lambda count: bar.update(count - bar.pos)
-        return
-    said = time.monotonic()
-
-    def line(count: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= _LINE_EVERY:
-            said = time.monotonic()
-            click.echo(f"{did} {count:,} of {total:,}", err=True)
-
-    yield line
-
-
 def _open(queue: str, module: str | None) -> DeadLetters:
     app = default_app if module is None else load_app([module])
     try:
@@ -333,7 +303,3 @@ def _none(queue: str, matching: Filter) -> str:
 
 def _spoken(count: int) -> str:
     return f"{count:,} dead letter{'' if count == 1 else 's'}"
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Any
-
-import msgspec
 
 from ..admin.deadletter import DeadLetter, readable
 from ..admin.settlement import Settlement
 from ..core.ports import Headers
+from .shown import bytes_json, iso, or_dash, value_text, when
 from .table import block, escaped, table
 
 _TITLES = ("id", "job", "key", "reason", "error", "attempts", "when", "place")
@@ -48,23 +45,15 @@ def listing(letters: Iterable[DeadLetter], *, settled: bool) -> Iterator[str]:
 def _row(letter: DeadLetter) -> tuple[str, ...]:
     return (
         escaped(letter.id, longest=_ID),
-        _or_dash(letter.job, _NAME),
-        _or_dash(letter.key, _KEY),
-        _or_dash(letter.reason, _NAME),
-        _or_dash(letter.error, _NAME),
+        or_dash(letter.job, _NAME),
+        or_dash(letter.key, _KEY),
+        or_dash(letter.reason, _NAME),
+        or_dash(letter.error, _NAME),
         str(letter.attempts),
         "-" if letter.failed_at is None else f"{letter.failed_at.astimezone():%Y-%m-%d %H:%M:%S}",
         letter.place,
         letter.state,
     )
-
-
-def _or_dash(text: str | None, longest: int) -> str:
-    return escaped(text, longest=longest) if text else "-"
-
-
-def _when(time: datetime | None) -> str:
-    return "-" if time is None else time.astimezone().isoformat(" ", "seconds")
 
 
 def whole(letter: DeadLetter, settlement: Settlement | None) -> str:
@@ -78,8 +67,8 @@ def whole(letter: DeadLetter, settlement: Settlement | None) -> str:
         "reason": letter.reason or "-",
         "error": letter.error or "-",
         "attempts": str(letter.attempts),
-        "enqueued": _when(letter.enqueued_at),
-        "failed": _when(letter.failed_at),
+        "enqueued": when(letter.enqueued_at),
+        "failed": when(letter.failed_at),
         "place": letter.place,
     }
     if letter.replay_of is not None:
@@ -92,7 +81,7 @@ def whole(letter: DeadLetter, settlement: Settlement | None) -> str:
     for title, text in (
         ("message", letter.message),
         ("headers", "\n".join(headers)),
-        ("value", _value(letter.value)),
+        ("value", value_text(letter.value)),
         ("traceback", (letter.traceback or "").rstrip("\n")),
     ):
         if text:
@@ -106,17 +95,7 @@ def _others(letter: DeadLetter) -> Headers:
 
 
 def _by(settlement: Settlement | None) -> str:
-    return "" if settlement is None else f" {_when(settlement.at)} by {settlement.by}"
-
-
-def _value(value: bytes | None) -> str:
-    """A record's value: JSON with line breaks, or the text, or what of it is text."""
-    if value is None:
-        return "null: the record has no value"
-    try:
-        return msgspec.json.format(value.decode("utf-8"), indent=2)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return readable(value) or "empty"
+    return "" if settlement is None else f" {when(settlement.at)} by {settlement.by}"
 
 
 def as_json(letter: DeadLetter) -> dict[str, Any]:
@@ -125,7 +104,7 @@ def as_json(letter: DeadLetter) -> dict[str, Any]:
         "id": letter.id,
         "job": letter.job,
         "queue": letter.queue,
-        **_bytes("key", letter.record_key),
+        **bytes_json("key", letter.record_key),
         "reason": letter.reason,
         "error": letter.error,
         "message": letter.message,
@@ -135,23 +114,9 @@ def as_json(letter: DeadLetter) -> dict[str, Any]:
         "offset": letter.offset,
         "failed_at": iso(letter.failed_at),
         "enqueued_at": iso(letter.enqueued_at),
-        **_bytes("value", letter.value),
-        "headers": [{"name": name, **_bytes("value", value)} for name, value in _others(letter)],
+        **bytes_json("value", letter.value),
+        "headers": [{"name": name, **bytes_json("value", value)} for name, value in _others(letter)],
         "replay_of": letter.replay_of,
         "replays": letter.replays,
         "state": letter.state,
     }
-
-
-def _bytes(name: str, raw: bytes | None) -> dict[str, str | None]:
-    if raw is None:
-        return {name: None}
-    try:
-        return {name: raw.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {name: None, f"{name}_base64": base64.b64encode(raw).decode()}
-
-
-def iso(time: datetime | None) -> str | None:
-    """A time for JSON."""
-    return None if time is None else time.isoformat(timespec="milliseconds")

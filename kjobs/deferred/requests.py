@@ -6,23 +6,14 @@ there, because only it knows whether the call has begun.
 
 from __future__ import annotations
 
-import time
-from uuid import uuid4
+from collections.abc import Iterable, Iterator
 
 from ..config import Settings
-from ..connect import delayed_group
-from ..core.deferred import Answered, Change, End, Move, Verdict
+from ..core.deferred import End, Move, Verdict
 from ..core.topics import Names
 from ..handle import Handle, row_id
-from ..kafka.message import headers_of
 from ..kafka.producer import Producer
-from ..kafka.tail import Tail
-from . import wire
-
-#: Records taken from the client at a time.
-_HANDFUL = 500
-#: Seconds of one wait for a record.
-_TICK = 0.1
+from .inquiry import Inquiry, Wish
 
 
 class Requests:
@@ -57,39 +48,35 @@ class Requests:
 
     def cancel_row(self, queue: str, partition: int, name: str) -> Verdict:
         """Let a call not run, by the key of its record in the log."""
-        request = uuid4().hex
-        return self._ask(queue, partition, request, End(id=name, request=request))
+        return self._one(queue, Wish(partition, name), None)
 
     def move_row(self, queue: str, partition: int, name: str, due_ms: int) -> Verdict:
         """Let a call run at another time, by the key of its record in the log."""
-        request = uuid4().hex
-        return self._ask(queue, partition, request, Move(request=request, id=name, due_ms=due_ms))
+        return self._one(queue, Wish(partition, name), due_ms)
 
-    def _ask(self, queue: str, partition: int, request: str, wish: Change) -> Verdict:
-        settings = self._settings
-        topic = Names(settings.prefix).delayed(queue)
-        record = wire.written(wish)
-        until = time.monotonic() + settings.enqueue_timeout
-        delivery = self._producer.send_to(
-            topic, partition, record.value, record.key, record.headers, request, settings.enqueue_timeout
-        )
-        tail = Tail(
-            settings.bootstrap_servers,
-            settings.kafka,
-            group=delayed_group(settings.group),
-            embedded=self._producer.guarded,
-        )
-        try:
-            place = (topic, partition)
-            tail.follow(place, delivery.offset + 1)
-            while time.monotonic() < until:
-                records, _, _ = tail.read(_HANDFUL, _TICK)
-                for found in records.get(place, ()):
-                    if found.value() is not None or wire.name_text(found.key()) != request:
-                        continue
-                    answer = wire.change(found.key(), None, headers_of(found), found.offset())
-                    if isinstance(answer, Answered):
-                        return answer.verdict
-        finally:
-            tail.close()
-        return Verdict.UNKNOWN
+    def many(
+        self, queue: str, wishes: Iterable[Wish], due_ms: int | None = None
+    ) -> Iterator[tuple[Wish, Verdict]]:
+        """Let many calls not run, or run at another time; tells of each as soon as it is known, in any order.
+
+        Args:
+            queue: whose calls.
+            wishes: which of them; taken as there is room for more.
+            due_ms: when they are to be due (ms since the epoch); None to cancel them.
+
+        Raises:
+            EnqueueError: Kafka did not take a wish; see :meth:`.inquiry.Inquiry.ask`.
+        """
+        topic = Names(self._settings.prefix).delayed(queue)
+
+        def wording(request: str, wish: Wish) -> End | Move:
+            if due_ms is None:
+                return End(id=wish.name, request=request)
+            return Move(request=request, id=wish.name, due_ms=due_ms)
+
+        with Inquiry(self._producer, self._settings, topic) as inquiry:
+            yield from inquiry.ask(wishes, wording)
+
+    def _one(self, queue: str, wish: Wish, due_ms: int | None) -> Verdict:
+        (told,) = self.many(queue, [wish], due_ms)
+        return told[1]

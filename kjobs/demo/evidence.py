@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ..admin.deadletter import DeadLetter
+from ..core.deferred import Verdict
+from ..handle import Handle
+
+#: Seconds after its time by which a delayed call has started at the latest.
+_LATE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,25 @@ class Promise:
     kept: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Reminders:
+    """What was done about delayed calls.
+
+    Attributes:
+        kept: one that was to come.
+        cancelled: one that was not, after all.
+        waited: how many waited in the deferred store before that.
+        verdict: what was answered to the wish to cancel it.
+        answered: seconds until that.
+    """
+
+    kept: Handle
+    cancelled: Handle
+    waited: int
+    verdict: Verdict
+    answered: float
+
+
 def read(diary: Path) -> list[dict[str, Any]]:
     """What the jobs wrote down, in the order in which they did."""
     if not diary.exists():
@@ -29,7 +53,13 @@ def read(diary: Path) -> list[dict[str, Any]]:
 
 
 def judge(
-    notes: Sequence[dict[str, Any]], dead: Sequence[DeadLetter], *, users: int, versions: int, pictures: int
+    notes: Sequence[dict[str, Any]],
+    dead: Sequence[DeadLetter],
+    reminders: Reminders,
+    *,
+    users: int,
+    versions: int,
+    pictures: int,
 ) -> list[Promise]:
     """Compare what was done with what was enqueued."""
     by_job: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -62,9 +92,33 @@ def judge(
             else "nothing is on the dead letter queue",
             len(dead) == 1 and letter is not None and letter.job == "shop.refund" and letter.attempts == 3,
         ),
+        *_delays(by_job["shop.remind"], reminders),
         Promise(
             "nothing lost",
             f"{len(thumbnails):,} of {pictures:,} thumbnails, {len(notes):,} calls in all",
             len(thumbnails) == pictures,
+        ),
+    ]
+
+
+def _delays(notes: Sequence[dict[str, Any]], reminders: Reminders) -> list[Promise]:
+    """What became of the delayed calls."""
+    due_ms = reminders.kept.due_ms
+    assert due_ms is not None
+    late = [note["at"] - due_ms / 1000 for note in notes if note["order"] == 1]
+    others = [note for note in notes if note["order"] != 1]
+    return [
+        Promise(
+            "never early",
+            f"the reminder that was delayed by 2 s came {late[0] * 1000:.0f} ms after its time"
+            if late
+            else "the reminder did not come",
+            len(late) == 1 and 0 <= late[0] < _LATE,
+        ),
+        Promise(
+            "cancelled",
+            f"the other one was {reminders.verdict} within {reminders.answered * 1000:.0f} ms, and "
+            f"{'came all the same' if others else 'never came'}",
+            reminders.verdict is Verdict.CANCELLED and reminders.waited == 2 and not others,
         ),
     ]

@@ -48,6 +48,12 @@ def refund(order: int) -> None:
     raise CardDeclined(f"the card of order {order} was closed")
 
 
+@app.job(name="shop.remind", queue="reminders")
+def remind(order: int) -> None:
+    """Remind somebody of an order, some time after it."""
+    _note(order=order, at=time.time())
+
+
 @app.job(name="shop.thumbnail", queue="pictures")
 async def thumbnail(picture: int) -> None:
     """Make a small picture; no order is needed."""
