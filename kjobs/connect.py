@@ -40,6 +40,7 @@ def open_producer(settings: Settings) -> Producer:
     Raises:
         ConfigError: a Kafka option is wrong.
     """
+    from .kafka.embedded.accounts import SPARED_BY_CALLS
     from .kafka.producer import Producer
 
     names = Names(settings.prefix)
@@ -57,4 +58,7 @@ def open_producer(settings: Settings) -> Producer:
             return ()
         return (delayed_group(settings.group) if names.is_delayed(topic) else settings.group,)
 
-    return Producer(settings.bootstrap_servers, settings.kafka, ensure=ensure, groups=groups)
+    def spared(topic: str) -> int:
+        return SPARED_BY_CALLS if names.is_delayed(topic) else 0
+
+    return Producer(settings.bootstrap_servers, settings.kafka, ensure=ensure, groups=groups, spared=spared)

@@ -286,7 +286,7 @@ class KafkaSender:
 
 def _placed(handle: Handle, delivery: Delivery) -> Handle:
     handle.partition = delivery.partition
-    handle.offset = delivery.offset
+    handle.offset = delivery.offset if delivery.offset >= 0 else None
     return handle
 
 

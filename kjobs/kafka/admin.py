@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,21 +148,25 @@ class Admin:
 
     # --- offsets -----------------------------------------------------------------------------------
 
-    def ends(self, places: Sequence[Place]) -> dict[Place, tuple[int, int]]:
+    def ends(self, places: Sequence[Place], patience: float = 2 * _TIMEOUT) -> dict[Place, tuple[int, int]]:
         """The first offset each partition still has, and one past its last.
+
+        Args:
+            places: the partitions.
+            patience: seconds after which no further attempt is made.
 
         Raises:
             BrokerError: they cannot be read.
         """
         if not places:
             return {}
-        low = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-        high = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        until = time.monotonic() + patience
+        low = self._offsets(places, OffsetSpec.earliest(), until)  # type: ignore[no-untyped-call]
+        high = self._offsets(places, OffsetSpec.latest(), until)  # type: ignore[no-untyped-call]
         return {place: (low[place], high[place]) for place in places}
 
-    def _offsets(self, places: Sequence[Place], which: OffsetSpec) -> dict[Place, int]:
+    def _offsets(self, places: Sequence[Place], which: OffsetSpec, until: float) -> dict[Place, int]:
         """Partitions that were just created fail for a moment; so this is tried for a while."""
-        until = time.monotonic() + 2 * _TIMEOUT
         while True:
             request = {TopicPartition(topic, number): which for topic, number in places}
             try:
@@ -170,6 +175,9 @@ class Admin:
             except KafkaException as error:
                 if time.monotonic() > until:
                     raise BrokerError(f"the ends of partitions cannot be read: {reason(error)}") from None
+                # After a broker's restart the client goes on with the leader's old epoch until it asks anew.
+                with suppress(KafkaException):
+                    self._client.list_topics(timeout=_ATTEMPT)
                 time.sleep(0.05)
 
     def committed(self, group: str, places: Sequence[Place]) -> dict[Place, int]:

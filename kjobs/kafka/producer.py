@@ -21,7 +21,7 @@ from ..core.ports import Headers
 from ..errors import EmbeddedBrokerError, EnqueueError, EnqueueRefused, OutcomeUnknown, QueueFull
 from .client import opened, producer_options, reason
 from .embedded import is_embedded
-from .embedded.guard import EmbeddedGuard
+from .embedded.guard import EmbeddedGuard, weight
 from .failures import enqueue_error, unknown_queue
 from .reports import Reports
 
@@ -36,6 +36,8 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
     are given the delivery, and must not hold it.
 
     Attributes:
+        partition: where it is; -1 while it is not known to be anywhere.
+        offset: where it is there; -1 if that is not known.
         done: called when the fate is known.
         settle: called before that, if the broker must be kept from running full.
     """
@@ -52,7 +54,9 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
         """Take the client's delivery report."""
         if error is None:
             self.partition = message.partition()
-            self.offset = message.offset()
+            # Not known if the record was sent twice, because the first acknowledgement was lost.
+            offset = message.offset()
+            self.offset = -1 if offset is None else offset
         else:
             self.error = enqueue_error(error, self.topic, self.call_id)
         if self.settle is not None:
@@ -91,6 +95,8 @@ class Producer:
             partitions it has, or returns 0.
         groups: gives the groups that must have finished a topic's records before the embedded broker, which
             drops what does not fit, may lose them. Without meaning for a real Kafka.
+        spared: gives the bytes of the embedded broker's room for a topic that its records leave to those
+            that are more urgent, see :meth:`put`.
     """
 
     def __init__(
@@ -100,10 +106,12 @@ class Producer:
         *,
         ensure: Callable[[str], int] = lambda topic: 0,
         groups: Callable[[str], Collection[str]] = lambda topic: (),
+        spared: Callable[[str], int] = lambda topic: 0,
     ) -> None:
         self._bootstrap = bootstrap
         self._ensure = ensure
         self._groups = groups
+        self._spared = spared
         self._guard: EmbeddedGuard | None = None
         self._client = opened(Client, producer_options(bootstrap, extra))
         #: Topics that exist, with how many partitions they have.
@@ -275,14 +283,31 @@ class Producer:
         headers: Headers | None,
         *,
         partition: int = -1,
+        spare: int | None = None,
     ) -> None:
         """Hand a record to the client, without waiting for anything.
 
+        Args:
+            delivery: what becomes of it.
+            value: the record's value.
+            key: its key.
+            headers: its headers.
+            partition: its partition; -1 to leave it to the client.
+            spare: bytes of the embedded broker's room that it must leave; as usual for the topic if not
+                given.
+
         Raises:
-            BufferError: the client's buffer is full.
+            BufferError: the client's buffer is full, or the embedded broker.
             EnqueueError: the client refused it.
         """
-        self._produce(delivery, value, key, headers, partition)
+        if self._guard is not None and not self._let_in(self._guard, delivery, value, key, headers, spare):
+            raise BufferError(f"the embedded broker holds as much of {delivery.topic} as it can keep.")
+        try:
+            self._produce(delivery, value, key, headers, partition)
+        except (BufferError, EnqueueError):
+            if delivery.settle is not None:
+                delivery.settle(delivery)
+            raise
         self._reports.expect()
 
     def _produce(
@@ -334,13 +359,8 @@ class Producer:
         timeout: float,
     ) -> None:
         """Wait until the embedded broker has room for a record."""
-        size = (
-            len(value or b"")
-            + len(key or b"")
-            + sum(len(name) + len(text or b"") for name, text in headers or ())
-        )
         until = time.monotonic() + timeout
-        while not self._has_room(guard, delivery, size):
+        while not self._let_in(guard, delivery, value, key, headers):
             if time.monotonic() > until:
                 raise QueueFull(
                     f"call {delivery.call_id} is not enqueued: the embedded broker holds as much of "
@@ -349,15 +369,27 @@ class Producer:
                     call_id=delivery.call_id,
                 )
             time.sleep(_ROOM_PAUSE)
-        delivery.settle = lambda known: guard.settled(known.topic, size, known.partition, known.offset)
 
-    def _has_room(self, guard: EmbeddedGuard, delivery: Delivery, size: int) -> bool:
+    @staticmethod
+    def _let_in(
+        guard: EmbeddedGuard,
+        delivery: Delivery,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Headers | None,
+        spare: int | None = None,
+    ) -> bool:
+        """Whether the embedded broker has room for a record; if so, the guard will hear of its fate."""
+        size = weight(value, key, headers)
         try:
-            return guard.admit(delivery.topic, size)
+            if not guard.admit(delivery.topic, size, spare):
+                return False
         except EmbeddedBrokerError as error:
             raise EnqueueRefused(
                 f"call {delivery.call_id} is not enqueued: {error}", call_id=delivery.call_id
             ) from None
+        delivery.settle = lambda known: guard.settled(known.topic, size, known.partition, known.offset)
+        return True
 
     def put_many(self, topic: str, records: list[dict[str, Any]], timeout: float) -> None:
         """Hand many records of one topic to the client at once, in their order.
@@ -417,7 +449,7 @@ class Producer:
                 ) from None
             self._topics.update({name: len(topic.partitions) for name, topic in cluster.topics.items()})
             if self._guard is None and is_embedded(cluster.cluster_id):
-                self._guard = EmbeddedGuard(self._bootstrap, self._groups)
+                self._guard = EmbeddedGuard(self._bootstrap, self._groups, self._spared)
             if topic not in self._topics:
                 if not (partitions := self._ensure(topic)):
                     raise unknown_queue(topic, call_id)

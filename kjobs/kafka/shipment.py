@@ -90,7 +90,7 @@ class Shipment:
         return [self._fate(delivery) for delivery in self._deliveries]
 
     def _fate(self, delivery: Delivery | EnqueueError) -> Delivery | EnqueueError:
-        if isinstance(delivery, EnqueueError) or delivery.offset >= 0:
+        if isinstance(delivery, EnqueueError) or delivery.partition >= 0:
             return delivery
         return delivery.error or self._producer.unanswered(delivery.topic, delivery.call_id, self._timeout)
 

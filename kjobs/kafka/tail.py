@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import Consumer as Client
@@ -42,18 +43,24 @@ class Tail:
                 "fetch.wait.max.ms": 10 if embedded else 100,
                 "fetch.queue.backoff.ms": 10,
                 # Little of each partition, however many there are, and enough to be fast.
-                "queued.min.messages": 20_000,
-                "queued.max.messages.kbytes": 8_192,
+                "queued.min.messages": 2_000,
+                "queued.max.messages.kbytes": 1_024,
                 "fetch.message.max.bytes": 262_144,
                 "check.crcs": True,
             },
         )
+        self._known: set[str] = set()
         self._assigned: set[Place] = set()
         self._said: dict[tuple[Place, int], float] = {}
 
     def follow(self, place: Place, offset: int) -> None:
         """Read a partition from an offset on."""
         self.leave(place)
+        if place[0] not in self._known:
+            # The client finds out about a topic that it does not know yet only once in a second.
+            with suppress(KafkaException):
+                self._client.list_topics(place[0], timeout=1.0)
+            self._known.add(place[0])
         self._client.incremental_assign([TopicPartition(*place, offset)])
         self._assigned.add(place)
 

@@ -273,3 +273,21 @@ def test_what_a_killed_sender_claimed_may_be_anywhere_until_that_is_consumed() -
     assert accounts.claim("b", TOPIC, GROUPS, 1, 0) == 0
     accounts.emptied(TOPIC, 0, before=100)
     assert accounts.claim("b", TOPIC, GROUPS, 1, 0) == 1
+
+
+def test_what_must_leave_some_room_is_refused_before_what_need_not() -> None:
+    accounts = Accounts(Nothing())
+    assert accounts.claim("a", TOPIC, GROUPS, ROOM - 999, 0, spare=1000) == 0
+    assert accounts.claim("a", TOPIC, GROUPS, ROOM - 1000, 0, spare=1000) == ROOM - 1000
+    assert accounts.claim("a", TOPIC, GROUPS, 1, 0, spare=1000) == 0
+    assert accounts.claim("b", TOPIC, GROUPS, 501, 0, spare=500) == 0
+    assert accounts.claim("b", TOPIC, GROUPS, 500, 0, spare=500) == 500
+    assert accounts.claim("b", TOPIC, GROUPS, 500, 0) == 500
+
+
+def test_what_is_spared_is_not_granted_for_a_wish() -> None:
+    accounts = Accounts(Nothing())
+    assert accounts.claim("a", TOPIC, GROUPS, ROOM - 80_000, 0) == ROOM - 80_000
+    assert accounts.claim("b", TOPIC, GROUPS, 100, 65_536, spared=80_000) == 100
+    assert accounts.claim("b", TOPIC, GROUPS, 100, 65_536, spared=900_000) == 100
+    assert accounts.claim("b", TOPIC, GROUPS, 100, 65_536) == (80_000 - 200) // 8

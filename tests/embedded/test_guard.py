@@ -250,6 +250,22 @@ def test_a_topic_that_nobody_finishes_is_not_guarded(broker: EmbeddedBroker) -> 
     guard.close()
 
 
+def test_what_is_more_urgent_is_let_in_when_others_are_refused(broker: EmbeddedBroker) -> None:
+    broker.create_topic("t", 1)
+    guard = EmbeddedGuard(broker.bootstrap, lambda topic: [GROUP], lambda topic: 1_000_000)
+    size = 50_000 + OVERHEAD
+    admitted = 0
+    for spare in (None, 500_000, 0):
+        # At once, though the others were just refused.
+        while guard.admit("t", 50_000, spare) or admitted_soon(
+            lambda spare=spare: guard.admit("t", 50_000, spare)
+        ):
+            admitted += 1
+        left = ROOM - admitted * size
+        assert 0 <= left - (1_000_000 if spare is None else spare) < size
+    guard.close()
+
+
 def test_the_slowest_group_decides(broker: EmbeddedBroker, consumer: Callable[..., Consumer]) -> None:
     broker.create_topic("t", 1)
     guard = EmbeddedGuard(broker.bootstrap, lambda topic: ["quick", "slow"])

@@ -31,6 +31,11 @@ OVERHEAD = 96
 #: Near the limit a claim is granted a part of what is left only, for there may be other senders.
 _SHARE = 8
 
+#: Bytes of the log of a deferred store that calls leave to whoever takes calls out of it, and that those
+#: leave to whoever moves calls up, to make room. A call of more than the latter cannot be moved.
+SPARED_BY_CALLS = 1024 * 1024
+SPARED_BY_ENDS = 512 * 1024
+
 
 class Report(NamedTuple):
     """Records that a sender was told are in a partition: the offset of the last, and their bytes."""
@@ -96,22 +101,41 @@ class Accounts:
         self._lock = threading.Lock()
         self._accounts: dict[str, _Account] = {}
 
-    def claim(self, sender: Hashable, topic: str, groups: frozenset[str], size: int, wish: int) -> int:
+    def claim(
+        self,
+        sender: Hashable,
+        topic: str,
+        groups: frozenset[str],
+        size: int,
+        wish: int,
+        spare: int = 0,
+        spared: int = 0,
+    ) -> int:
         """Let ``sender`` send ``size`` bytes to ``topic``, and up to ``wish`` if there is plenty of room.
 
-        Returns the bytes granted; 0 if there is no room for ``size`` until the slowest of the groups
-        finishes more of what the topic holds.
+        Args:
+            sender: who asks.
+            topic: where it is to go.
+            groups: those that must have finished it before it may be dropped.
+            size: bytes that are needed now.
+            wish: bytes that will be, perhaps.
+            spare: bytes of room that are to be left by the former.
+            spared: bytes of room that are to be left by the latter.
+
+        Returns:
+            The bytes granted; 0 if there is no room for ``size`` until the slowest of the groups finishes
+            more of what the topic holds.
         """
         with self._lock:
             account = self._accounts.setdefault(topic, _Account())
             account.groups |= groups
             room = account.room()
-            if room < size:
+            if room - spare < size:
                 self._refresh(topic, account)
                 room = account.room()
-            if room < size:
+            if room - spare < size:
                 return 0
-            granted = max(size, min(wish, room // _SHARE))
+            granted = max(size, min(wish, (room - spared) // _SHARE))
             account.claimed[sender] = account.claimed.get(sender, 0) + granted
             return granted
 

@@ -255,7 +255,8 @@ class EmbeddedBroker:
                 topic = request["topic"]
                 accounts.report(sender, topic, [Report(*sent) for sent in request["sent"]], 0)
                 groups = frozenset(request["groups"])
-                return {"granted": accounts.claim(sender, topic, groups, request["size"], request["wish"])}
+                amounts = (request["size"], request["wish"], request["spare"], request["spared"])
+                return {"granted": accounts.claim(sender, topic, groups, *amounts)}
             case "report":
                 reports = [Report(*sent) for sent in request["sent"]]
                 accounts.report(sender, request["topic"], reports, request["returned"])

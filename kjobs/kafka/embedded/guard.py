@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...core.ports import Headers
 from ...errors import CallTooLarge, EmbeddedBrokerError
 from .accounts import LARGEST, OVERHEAD, Report
 from .control import Control
@@ -25,6 +26,12 @@ _UNREPORTED = 64 * 1024
 _REFUSED = 0.005
 
 
+def weight(value: bytes | None, key: bytes | None, headers: Headers | None) -> int:
+    """Bytes of a record's value, key and headers."""
+    size = len(value or b"") + len(key or b"")
+    return size + sum(len(name) + len(text or b"") for name, text in headers or ())
+
+
 @dataclass(slots=True)
 class _Purse:
     """What this process may still send to a topic, and what it has to report about it."""
@@ -32,7 +39,8 @@ class _Purse:
     groups: list[str]
     balance: int = 0
     wish: int = _FIRST_WISH
-    refused_until: float = 0.0
+    #: By how much was to be spared.
+    refused_until: dict[int, float] = field(default_factory=dict)
     #: By partition: what is acknowledged and not reported; and the bytes of it all.
     sent: dict[int, Report] = field(default_factory=dict)
     unreported: int = 0
@@ -70,16 +78,23 @@ class EmbeddedGuard:
         bootstrap: the address of the embedded broker.
         groups: names the groups that must have finished a topic's records before these may be dropped. A
             topic without a group is not guarded: nobody ever finishes its records, so it would stay full.
+        spared: tells how many bytes of a topic's room its records leave to those that are more urgent.
     """
 
-    def __init__(self, bootstrap: str, groups: Callable[[str], Collection[str]]) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        groups: Callable[[str], Collection[str]],
+        spared: Callable[[str], int] = lambda topic: 0,
+    ) -> None:
         self._bootstrap = bootstrap
         self._groups = groups
+        self._spared = spared
         self._lock = threading.Lock()
         self._purses: dict[str, _Purse] = {}
         self._control: Control | None = None
 
-    def admit(self, topic: str, size: int) -> bool:
+    def admit(self, topic: str, size: int, spare: int | None = None) -> bool:
         """Whether a record may be produced now; if so, :meth:`settled` must be called for it later.
 
         Blocks for a fraction of a millisecond once per 64 KiB, to claim more.
@@ -87,6 +102,7 @@ class EmbeddedGuard:
         Args:
             topic: where it is to go.
             size: bytes of its key, value and headers.
+            spare: bytes of room that it must leave; as usual for the topic if not given.
 
         Raises:
             CallTooLarge: the embedded broker cannot hold a record of this size safely.
@@ -98,7 +114,7 @@ class EmbeddedGuard:
             if purse is None:
                 purse = self._purses[topic] = _Purse(sorted(self._groups(topic)))
             if purse.balance < needed and purse.groups:
-                self._claim(topic, purse, needed)
+                self._claim(topic, purse, needed, self._spared(topic) if spare is None else spare)
             if purse.balance < needed and purse.groups:
                 return False
             purse.balance -= needed
@@ -137,7 +153,7 @@ class EmbeddedGuard:
                         self._report(topic, purse, keep=0)
             self._forget()
 
-    def _claim(self, topic: str, purse: _Purse, needed: int) -> None:
+    def _claim(self, topic: str, purse: _Purse, needed: int, spare: int) -> None:
         if needed > LARGEST:
             raise CallTooLarge(
                 f"a call of {needed - OVERHEAD:,} bytes for {topic} is not enqueued: the embedded broker "
@@ -146,7 +162,7 @@ class EmbeddedGuard:
                 "instead of the data, or use a real Kafka."
             )
         now = time.monotonic()
-        if now < purse.refused_until:
+        if now < purse.refused_until.get(spare, 0.0):
             return
         answer = self._ask(
             {
@@ -156,6 +172,8 @@ class EmbeddedGuard:
                 "sent": purse.take_reports(),
                 "size": needed - purse.balance,
                 "wish": purse.wish,
+                "spare": spare,
+                "spared": self._spared(topic),
             }
         )
         granted = int(answer["granted"])
@@ -163,7 +181,7 @@ class EmbeddedGuard:
             purse.balance += granted
             purse.wish = min(2 * purse.wish, _LARGEST_WISH)
         else:
-            purse.refused_until = now + _REFUSED
+            purse.refused_until[spare] = now + _REFUSED
 
     def _report(self, topic: str, purse: _Purse, keep: int) -> None:
         surplus = max(0, purse.balance - keep)
