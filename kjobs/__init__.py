@@ -2,6 +2,7 @@
 
 from .app import App, default_app
 from .context import Context, Fence, current
+from .core.deferred import Verdict
 from .core.policy import Backoff
 from .core.verdict import DeadLetter, Discard, Retry, Snooze
 from .errors import (
@@ -59,6 +60,7 @@ __all__ = [
     "Snooze",
     "UnknownJob",
     "UnknownQueue",
+    "Verdict",
     "args",
     "batch",
     "configure",

@@ -130,7 +130,8 @@ class App:
             queue: where its calls go.
             key: what its calls are ordered by: a parameter's name, or a function of the arguments.
                 Without a key they are not ordered.
-            retries: attempts after the first. With the default backoff, 8 retries take two minutes.
+            retries: attempts after the first. With the default backoff, 8 retries take about four minutes,
+                eight and a half at most.
             backoff: how long to wait before each retry.
             retry_on: exceptions worth another attempt; any other ends as a dead letter at once.
             discard_on: exceptions that end a call quietly.

@@ -43,6 +43,7 @@ FIXED = frozenset(
 UNSAFE = frozenset({"debug", "plugin.library.paths", "interceptors"})
 
 _SECRET = re.compile(r"password|secret|token|credential|jaas|pem|\.key$|private", re.IGNORECASE)
+_IN_QUERY = re.compile(rf"([?&][^=&]*(?:{_SECRET.pattern})[^=&]*=)[^&]*", re.IGNORECASE)
 _WITH_UNDERSCORE = {"log.level": "log_level"}
 
 
@@ -150,10 +151,12 @@ class Settings:
         None, _text, "directory of the indexes of delayed calls; ~/.local/state/kjobs if not set"
     )
     delay_store: str | None = _setting(
-        None, _store, "redis://… to keep the indexes of delayed calls in Redis instead of files"
+        None, _store, "redis://… or rediss://… to keep the indexes of delayed calls in Redis instead of files"
     )
     lane_wait: float = _setting(
-        30.0, _length, "the longest a retry waits in a worker's memory; longer ones wait in the deferred store"
+        30.0,
+        _length,
+        "the longest a retry waits in a worker's memory; longer ones wait in the deferred store",
     )
     enqueue_timeout: float = _setting(5.0, _length, "how long .delay() waits for the acknowledgement")
     max_size: int = _setting(256 * 1024, _count(1), "bytes of the largest call")
@@ -205,7 +208,20 @@ def redacted(name: str, value: Any) -> Any:
         return {key: redacted(key, inner) for key, inner in value.items()}
     if _SECRET.search(name) and value:
         return "[hidden]"
+    if name == "delay_store" and isinstance(value, str):
+        return _without_password(value)
     return value
+
+
+def _without_password(address: str) -> str:
+    """An address with the password in it hidden, however it is malformed."""
+    before, at, host = address.rpartition("@")
+    scheme, slashes, login = before.partition("://")
+    if at:
+        user, colon, _ = login.partition(":")
+        before = f"{scheme}://{user}{':[hidden]' if colon else ''}" if slashes else "[hidden]"
+    shown = f"{before}{at}{host}"
+    return _IN_QUERY.sub(lambda found: f"{found[1]}[hidden]", shown)
 
 
 def load(

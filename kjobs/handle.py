@@ -9,6 +9,7 @@ import msgspec
 
 from .core.deferred import Verdict
 from .core.duration import Duration, seconds
+from .core.envelope import LATEST
 from .errors import KjobsError
 
 if TYPE_CHECKING:
@@ -84,12 +85,18 @@ class Handle(msgspec.Struct, gc=False, eq=False):
         """
         if (at is None) == (delay is None):
             raise ValueError("reschedule(at=…) or reschedule(delay=…): give one of them")
-        if at is None:
-            at = datetime.now(UTC) + timedelta(seconds=seconds(delay or 0))
-        return self._home().reschedule(self, moment_ms(at))
+        home = self._home()
+        if delay is None:
+            assert at is not None
+            return home.reschedule(self, moment_ms(at))
+        _, now_ms = home.new_id()  # by its clock: tests have one of their own
+        due_ms = now_ms + milliseconds(seconds(delay))
+        if due_ms > LATEST:
+            raise ValueError(f"reschedule(delay={delay!r}): that is beyond the year 9999")
+        return home.reschedule(self, due_ms)
 
     def _home(self) -> Sender:
-        if self.sender is None or self.partition is None:
+        if self.sender is None or self.partition is None or self.offset is None:
             raise KjobsError(
                 f"call {self.id} is not known to be in Kafka: with ack='none' its handle has no partition "
                 "until the acknowledgement comes, and without one the call cannot be found"
@@ -109,7 +116,7 @@ def moment_ms(at: datetime) -> int:
     """
     if at.tzinfo is None or at.utcoffset() is None:
         raise ValueError(f"at={at!r}: expected an aware datetime, such as datetime.now(UTC) + …")
-    return max(0, -((_EPOCH - at) // timedelta(milliseconds=1)))  # rounds up
+    return min(max(0, -((_EPOCH - at) // timedelta(milliseconds=1))), LATEST)  # rounds up
 
 
 def milliseconds(length: float) -> int:

@@ -14,7 +14,7 @@ import msgspec
 from .core.arguments import Arguments, Mismatch, encode_other
 from .core.deferred import Verdict
 from .core.duration import Duration, seconds
-from .core.envelope import Outgoing
+from .core.envelope import LATEST, Outgoing
 from .core.policy import Policy
 from .core.ports import Headers
 from .errors import ArgumentError, DeclarationError
@@ -276,7 +276,8 @@ class Job(Generic[P, R]):
             due = self._due(options, now_ms)
             lifetime = self.expires if options.expires is None else options.expires
             # A time that has passed is as good as now.
-            expires = None if lifetime is None else max(due or 0, now_ms) + int(lifetime * 1000)
+            if lifetime is not None:
+                expires = min(max(due or 0, now_ms) + int(lifetime * 1000), LATEST)
         try:
             value = _encode(Outgoing(call_id, self.name, args, kwargs, now_ms, due, expires))
             if not plain:

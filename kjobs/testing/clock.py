@@ -46,8 +46,8 @@ class FrozenClock:
 
     @property
     def milliseconds(self) -> int:
-        """The present, in ms since the epoch."""
-        return round(self._instant * 1000)
+        """The present, in whole ms since the epoch, rounded down: nothing is early."""
+        return int(self._instant * 1000)
 
     def reach(self, instant: float) -> None:
         """Let time pass until ``instant`` (epoch seconds), if that is still to come."""

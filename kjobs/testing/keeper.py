@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -58,8 +59,9 @@ class MemoryKeeper:
                 self._shelves[place].release(offsets)
                 return []
             case Answer(place=place, request=request, verdict=verdict):
-                self._shelves[place].answer(request, verdict)
-                return self._grant(place)
+                shelf = self._shelves[place]
+                shelf.answer(request, verdict)
+                return [*shelf.read((), self._ends[place]), *self._grant(place)]
             case _:
                 assert_never(command)
 
@@ -69,22 +71,31 @@ class MemoryKeeper:
         events = self._shelves[place].read([replace(change, offset=at)], at + 1)
         return [*events, *self._grant(place)]
 
-    def look(self, ends: Callable[[Place], int]) -> list[Event]:
-        """What is due; ``ends`` gives the end of a queue's log."""
+    def look(self, ends: Callable[[Place], int], now_ms: int | None = None) -> list[Event]:
+        """What is due.
+
+        Args:
+            ends: gives the end of a queue's log.
+            now_ms: by then (ms since the epoch); now if not given.
+        """
         events: list[Event] = []
         for place, shelf in self._shelves.items():
-            events += shelf.look(self._now_ms(), lambda place=place: ends(place))  # type: ignore[misc]
+            by = self._now_ms() if now_ms is None else now_ms
+            events += shelf.look(by, partial(ends, place))
         return events
 
-    def next_due(self) -> float | None:
-        """When the next call is due (epoch seconds)."""
+    def next_due_ms(self) -> int | None:
+        """When the next call is due (ms since the epoch)."""
         dues = (shelf.next_due() for shelf in self._shelves.values())
-        soonest = min((due for due in dues if due is not None), default=None)
-        return None if soonest is None else soonest / 1000
+        return min((due for due in dues if due is not None), default=None)
 
     def find(self, place: Place, name: str) -> Row | None:
-        """The call of this record's key, if it waits."""
-        return self._shelves[place].store.get(name) if place in self._shelves else None
+        """The call with this record key, if the store has it."""
+        return self._shelves[place].store.get(name)
+
+    def taken(self, place: Place, name: str) -> bool:
+        """Whether the call with this record key is in the scheduler's hands."""
+        return self._shelves[place].store.taken(name)
 
     def _next(self, place: Place) -> int:
         at = self._ends.get(place, 0)

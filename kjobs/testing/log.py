@@ -28,7 +28,7 @@ _CREATE_TIME = 1
 class StoredRecord:
     """A record in memory; a :class:`kjobs.core.ports.Record`."""
 
-    __slots__ = ("_headers", "_key", "_timestamp", "_value", "call", "place")
+    __slots__ = ("_headers", "_key", "_value", "call", "place", "written_ms")
 
     def __init__(self, sent: Call, place: Place, call: RecordedCall, timestamp: int) -> None:
         self.place = place
@@ -36,7 +36,7 @@ class StoredRecord:
         self._key = sent.key
         self._value = sent.value
         self._headers = sent.headers
-        self._timestamp = timestamp
+        self.written_ms = timestamp
 
     def offset(self) -> int:
         """Its offset in its partition."""
@@ -56,22 +56,36 @@ class StoredRecord:
 
     def timestamp(self) -> tuple[int, int]:
         """The kind of timestamp, and milliseconds since the epoch."""
-        return _CREATE_TIME, self._timestamp
+        return _CREATE_TIME, self.written_ms
 
     def __len__(self) -> int:
         return len(self._value)
+
+
+class StoredRow(Row, frozen=True, gc=False, kw_only=True):
+    """A call in the deferred store that knows what the test sees of it."""
+
+    call: RecordedCall
 
 
 @dataclass(frozen=True, slots=True)
 class DelayedCall:
     """A call that an enqueuer put into the deferred store.
 
-    ``place`` is the partition of the queue that it belongs to.
+    Attributes:
+        place: the partition of the queue that it belongs to.
+        row: the call as it is in the store.
+        written_ms: when it was put in (ms since the epoch).
     """
 
     place: Place
-    call: RecordedCall
-    row: Row
+    row: StoredRow
+    written_ms: int
+
+    @property
+    def call(self) -> RecordedCall:
+        """What the test sees of it."""
+        return self.row.call
 
 
 class Log:
@@ -128,7 +142,8 @@ class Log:
             )
             self.calls.append(call)
             if handle.due_ms is not None:
-                self._unread.append(DelayedCall(place, call, _row(sent, handle.due_ms)))
+                row = _row(sent, handle.due_ms, call)
+                self._unread.append(DelayedCall(place, row, self._clock.milliseconds))
                 return
             record = StoredRecord(sent, place, call, self._clock.milliseconds)
             self._records.setdefault(place, []).append(record)
@@ -172,8 +187,8 @@ class Log:
         return tuple(msgspec.json.decode(envelope.args)), msgspec.json.decode(envelope.kwargs)
 
 
-def _row(sent: Call, due_ms: int) -> Row:
-    return Row(
+def _row(sent: Call, due_ms: int, call: RecordedCall) -> StoredRow:
+    return StoredRow(
         id=sent.handle.id,
         value=sent.value,
         due_ms=due_ms,
@@ -181,4 +196,5 @@ def _row(sent: Call, due_ms: int) -> Row:
         relaxed=sent.relaxed,
         since_ms=due_ms,
         headers=sent.headers,
+        call=call,
     )

@@ -13,6 +13,8 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import assert_never
 
+from msgspec.structs import asdict
+
 from ..app import App
 from ..core.buffer import Bounds
 from ..core.commands import (
@@ -35,8 +37,8 @@ from ..core.commands import (
     Start,
 )
 from ..core.commits import Rhythm
-from ..core.deferred import Change, End, Move, Verdict
-from ..core.events import Assigned, Buried, Committed, Event, Fetched, Finished, Recalled
+from ..core.deferred import Change, End, Move, Row, Verdict
+from ..core.events import Assigned, Buried, Committed, Event, Fetched, Finished, Place, Recalled
 from ..core.outcome import OK, Condemned, Discarded, Failed, Outcome, Reason, Succeeded
 from ..core.partition import Entry
 from ..core.scheduler import Scheduler
@@ -49,13 +51,14 @@ from .clock import FrozenClock, moment
 from .fibres import PrivateLoop
 from .keeper import MemoryKeeper
 from .limits import enforced
-from .log import DelayedCall, Log, StoredRecord
+from .log import DelayedCall, Log, StoredRecord, StoredRow
 from .misuse import Misuse
 
 #: Attempts in one go after which it is taken for endless.
 MOST_ATTEMPTS = 100_000
 
-#: There is memory enough for a test, nobody takes partitions away, and only an assignment needs a commit.
+#: There is memory enough for a test, nobody takes partitions away, and only an assignment needs a commit, and
+#: an answer about a call that came from the queue.
 _BOUNDS = Bounds(records=sys.maxsize, size=sys.maxsize)
 _RHYTHM = Rhythm(steady=math.inf, urgent=0.0, idle=math.inf, lease=math.inf)
 
@@ -77,14 +80,14 @@ class Stepper:
         self._queues: dict[str, str] = {}
         self._report = Report(self._queues)
         # Without chains a key has its turn and then the next one, so what runs when is plain to see.
-        self._scheduler = Scheduler(_BOUNDS, _RHYTHM, chain=1)
+        self._scheduler = Scheduler(_BOUNDS, _RHYTHM, chain=1, metadata=sys.maxsize)
         self._ready: deque[Entry] = deque()
         self._keeper = MemoryKeeper(lambda: clock.milliseconds)
-        #: Calls in the deferred store, by the key of their record.
-        self._stored: dict[str, RecordedCall] = {}
         self._loop = PrivateLoop()
         self._running = False
         self._lock = threading.Lock()
+        #: One thread at a time may have to do with the scheduler: another may cancel a call while calls run.
+        self._turn = threading.RLock()
 
     @property
     def totals(self) -> Totals:
@@ -172,20 +175,26 @@ class Stepper:
     def _next(self, advance: bool) -> Entry | None:
         """The next entry to run; None if there is none, and then it is no longer running."""
         while True:
-            self._feed()
-            if self._ready:
-                return self._ready.popleft()
-            dues = (self._scheduler.next_due(), self._keeper.next_due())
-            due = min((due for due in dues if due is not None), default=None)
-            if due is not None and (advance or due <= self._clock.instant):
-                self._clock.reach(due)
-                self._handle(self._keeper.look(self._log.end))
-                continue
+            with self._turn:
+                self._feed()
+                if self._ready:
+                    return self._ready.popleft()
+                due = self._next_due()
+                if due is not None and (advance or due <= self._clock.instant):
+                    self._clock.reach(due)
+                    self._handle(())
+                    continue
             with self._lock:
                 # A thread that enqueues sees that this goes on, and leaves its call to it.
                 if not self._log.unread:
                     self._running = False
                     return None
+
+    def _next_due(self) -> float | None:
+        """When the next call that waits is due (epoch seconds)."""
+        stored = self._keeper.next_due_ms()
+        dues = (self._scheduler.next_due(), None if stored is None else stored / 1000)
+        return min((due for due in dues if due is not None), default=None)
 
     def _attempt(self, invoker: Invoker, entry: Entry) -> Outcome | AsyncCall:
         call = self._call(entry)
@@ -204,30 +213,47 @@ class Stepper:
         if outcome is OK:
             self._report.finished(1)
         entry.outcome = outcome
-        self._handle([Finished([entry])])
+        with self._turn:
+            self._handle([Finished([entry])])
         if call.state in (State.WAITING, State.RETRYING):
             call.due = moment(entry.due)
 
     def _give_back(self, entry: Entry) -> None:
         """Take an attempt as not made, because it was broken off."""
         self._call(entry).state = State.WAITING
-        self._handle([Recalled([entry])])
+        with self._turn:
+            self._handle([Recalled([entry])])
 
     # --- events in, commands out -------------------------------------------------------------------
 
     def _feed(self) -> None:
-        """Give the scheduler what was enqueued since the last time, in that order."""
-        records = self._log.read()
-        for record in records:
-            self._assign(record.place[0], record.call.queue)
+        """Give the scheduler what was enqueued since the last time, in that order, and what is due by now.
+
+        What was due before a call was enqueued comes before it.
+        """
         fetched: list[Event] = []
-        for record in records:
+        for record in self._log.read():
+            due_ms = self._keeper.next_due_ms()
+            if isinstance(record, DelayedCall) or (due_ms is not None and due_ms <= record.written_ms):
+                self._handle(fetched)
+                fetched = []
+            self._fall_due(record.written_ms)
+            self._assign(record.place[0], record.call.queue)
             if isinstance(record, DelayedCall):
                 self._put_in(record)
             else:
                 fetched.append(Fetched(record.place, [record]))
-        if fetched:
-            self._handle(fetched)
+        self._handle(fetched)
+        self._fall_due(self._clock.milliseconds)
+
+    def _fall_due(self, now_ms: int) -> None:
+        """Let the store tell what is due by then."""
+        while (due_ms := self._keeper.next_due_ms()) is not None and due_ms <= now_ms:
+            self._handle(self._keeper.look(self._end, now_ms))
+
+    def _end(self, place: Place) -> int:
+        """How far the log of a queue was when what is told now happened: all of that is fetched."""
+        return self._scheduler.partitions[place].next_offset
 
     def _assign(self, topic: str, queue: str) -> None:
         """Take the partitions of a queue, if that was not done.
@@ -239,36 +265,39 @@ class Stepper:
             self._handle([Assigned((topic, number), 0) for number in range(self._log.partitions)])
 
     def _put_in(self, delayed: DelayedCall) -> None:
-        row = delayed.row
-        if (before := self._stored.get(row.id)) is not None and before.state is State.WAITING:
-            before.state, before.why = State.DROPPED, "replaced by a later one of the same id"
-        self._stored[row.id] = delayed.call
-        self._handle(self._keeper.read(delayed.place, row))
+        place, row = delayed.place, delayed.row
+        before = self._keeper.find(place, row.id)
+        if before is not None and not self._keeper.taken(place, row.id):
+            _end_unrun(before, "replaced by a later one of the same id")
+        self._handle(self._keeper.read(place, row))
 
     # --- wishes ------------------------------------------------------------------------------------
 
     def cancel(self, handle: Handle) -> Verdict:
         """Let a call that waits not run."""
-        verdict = self._ask(handle, End(id=row_id(handle), request=handle.id))
-        call = self._stored.get(row_id(handle))
-        if verdict and call is not None:
-            call.state, call.why = State.DROPPED, "cancelled"
-        return verdict
+        with self._turn:
+            verdict, row = self._ask(handle, End(id=row_id(handle), request=handle.id))
+            if verdict and row is not None:
+                _end_unrun(row, "cancelled")
+            return verdict
 
     def reschedule(self, handle: Handle, due_ms: int) -> Verdict:
         """Let a call that waits run at another time."""
-        verdict = self._ask(handle, Move(request=handle.id, id=row_id(handle), due_ms=due_ms))
-        call = self._stored.get(row_id(handle))
-        if verdict and call is not None:
-            call.due = moment(due_ms / 1000)
-        return verdict
+        with self._turn:
+            wish = Move(request=handle.id, id=row_id(handle), due_ms=due_ms)
+            verdict, row = self._ask(handle, wish)
+            if verdict and row is not None:
+                row.call.due = moment(due_ms / 1000)
+            return verdict
 
-    def _ask(self, handle: Handle, wish: Change) -> Verdict:
+    def _ask(self, handle: Handle, wish: Change) -> tuple[Verdict, StoredRow | None]:
         self._feed()
         place = self._log.place_of(handle)
         self._assign(place[0], handle.queue)
+        row = self._keeper.find(place, row_id(handle))
         self._handle(self._keeper.read(place, wish))
-        return self._keeper.verdicts.pop(handle.id, Verdict.UNKNOWN)
+        assert isinstance(row, StoredRow | None)
+        return self._keeper.verdicts.pop(handle.id), row
 
     def _handle(self, events: Sequence[Event]) -> None:
         while True:
@@ -289,9 +318,9 @@ class Stepper:
                 self._bury(entry)
                 answers.append(Buried(entry))
             case Defer(entry=entry):
-                row = entry.deferral
-                assert row is not None
-                self._stored[row.id] = self._call(entry)
+                if entry.row is None:
+                    assert entry.deferral is not None
+                    entry.deferral = StoredRow(**asdict(entry.deferral), call=self._call(entry))
                 answers += self._keeper.perform(command)
             case OpenStore() | CloseStore() | Erase() | FetchLane() | Release() | Answer():
                 answers += self._keeper.perform(command)
@@ -316,10 +345,17 @@ class Stepper:
 
     def _call(self, entry: Entry) -> RecordedCall:
         if entry.row is not None:
-            return self._stored[entry.row.id]
+            assert isinstance(entry.row, StoredRow)
+            return entry.row.call
         record = entry.record
         assert isinstance(record, StoredRecord)
         return record.call
+
+
+def _end_unrun(row: Row, why: str) -> None:
+    """A call of the store will not run."""
+    assert isinstance(row, StoredRow)
+    row.call.state, row.call.why = State.DROPPED, why
 
 
 def _counts(outcome: Outcome) -> bool:

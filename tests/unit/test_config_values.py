@@ -212,3 +212,32 @@ def test_a_broken_file_does_not_show_its_content(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load({}, environ={}, directory=tmp_path)
     assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("redis://redis.shop:6379/0", "redis://redis.shop:6379/0"),
+        ("redis://worker@redis.shop/0", "redis://worker@redis.shop/0"),
+        (f"rediss://worker:{CANARY}@redis.shop/0", "rediss://worker:[hidden]@redis.shop/0"),
+        (f"redis://:{CANARY}@{CANARY}@redis.shop/0", "redis://:[hidden]@redis.shop/0"),
+        (f"redis://:{CANARY}/?#@redis.shop/0", "redis://:[hidden]@redis.shop/0"),
+        (f"redis://h/0?prefix=a&password={CANARY}", "redis://h/0?prefix=a&password=[hidden]"),
+        (f"redis:/worker:{CANARY}@redis.shop/0", "[hidden]@redis.shop/0"),
+    ],
+)
+def test_the_password_in_an_address_is_hidden(address: str, shown: str) -> None:
+    assert redacted("delay_store", address) == shown
+
+
+def test_a_malformed_address_is_told_without_its_password() -> None:
+    with pytest.raises(ConfigError, match="delay_store") as caught:
+        load({"delay_store": f"redis:/worker:{CANARY}@redis.shop/0"}, environ={})
+    assert CANARY not in str(caught.value)
+
+
+def test_settings_show_an_address_without_its_password() -> None:
+    settings = load({"delay_store": f"redis://worker:{CANARY}@redis.shop/0"}, environ={})
+    assert settings.delay_store is not None
+    assert CANARY in settings.delay_store
+    assert CANARY not in repr(settings)

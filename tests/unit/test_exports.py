@@ -39,6 +39,7 @@ NAMES = [
     "Snooze",
     "UnknownJob",
     "UnknownQueue",
+    "Verdict",
     "args",
     "batch",
     "configure",

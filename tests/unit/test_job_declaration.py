@@ -235,7 +235,6 @@ def test_apps_do_not_share_jobs(app: App) -> None:
         ({"expires": "x"}, "'x' is not a duration"),
         ({"order": "loose"}, """expected "strict" or "relaxed\""""),
         ({"retry_on": ("ValueError",)}, "retry_on: 'ValueError' is not an exception class"),
-        ({"backoff": Backoff(base=2, factor=2, cap="1h")}, "the backoff before retry 8 grows to 256s"),
         ({"key": "user"}, "key='user' is not a parameter of .*; its parameters are template, user_id"),
     ],
 )
@@ -249,6 +248,14 @@ def test_what_cannot_be_is_refused_when_it_is_declared(
     assert caught.value.__cause__ is None
     assert isinstance(caught.value, ValueError)
     assert app.jobs == {}
+
+
+@pytest.mark.parametrize("cap", ["30s", "1h", "30d", "520w"])
+def test_a_backoff_may_be_as_long_as_it_is_wanted(app: App, cap: str) -> None:
+    @app.job(retries=30, backoff=Backoff(base="1s", factor=3, cap=cap))
+    def send() -> None: ...
+
+    assert send.policy.backoff.ceiling(30) == send.policy.backoff.cap
 
 
 def test_a_parameter_that_cannot_travel_is_refused_when_it_is_declared(app: App) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kjobs import App
+from kjobs.core.envelope import decode
 from tests.unit.recorder import Recorder, recorded
 
 
@@ -66,11 +67,31 @@ def test_a_delay_counts_from_now(pair: tuple[App, Recorder], delay: Any, ms: int
 
 def test_a_time_is_an_instant_in_any_zone(pair: tuple[App, Recorder]) -> None:
     app, sent = pair
-    soon = datetime.now(timezone(timedelta(hours=-5))) + timedelta(seconds=20)
-    handle = declared(app).options(at=soon).delay()
-    assert sent.envelope["due"] == int(soon.timestamp() * 1000)
+    at = datetime(2026, 11, 23, 11, 50, 27, 661_000, tzinfo=timezone(timedelta(hours=-5)))
+    handle = declared(app).options(at=at).delay()
+    assert sent.envelope["due"] == 1_795_452_627_661
+    assert handle.due == at
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "ms"), [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2), (999_999, 1000)]
+)
+def test_a_time_between_two_milliseconds_is_the_later_one(
+    pair: tuple[App, Recorder], microseconds: int, ms: int
+) -> None:
+    app, sent = pair
+    at = datetime(2030, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    handle = declared(app).options(at=at).delay()
+    assert sent.envelope["due"] == 1_893_456_000_000 + ms
     assert handle.due is not None
-    assert abs(handle.due - soon) < timedelta(milliseconds=2)
+    assert handle.due >= at, "never early"
+
+
+@pytest.mark.parametrize(("delay", "ms"), [(0.0001, 1), (0.001, 1), (0.0011, 2), (1.2345, 1235), (2, 2000)])
+def test_a_delay_is_rounded_up_to_milliseconds(pair: tuple[App, Recorder], delay: float, ms: int) -> None:
+    app, sent = pair
+    declared(app).options(delay=delay).delay()
+    assert sent.envelope["due"] - sent.envelope["at"] == ms
 
 
 def test_a_time_in_the_past_is_at_once(pair: tuple[App, Recorder]) -> None:
@@ -87,22 +108,59 @@ def test_the_expiry_of_a_delayed_call_counts_from_when_it_may_start(pair: tuple[
     assert envelope["expires"] - envelope["at"] == 30_000
 
 
-@pytest.mark.parametrize("delay", ["31s", 30.001, "5m", timedelta(days=1)])
-def test_a_delay_too_long_to_wait_in_memory_is_refused(pair: tuple[App, Recorder], delay: Any) -> None:
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [
+        ("31s", 31),
+        ("5m", 300),
+        ("7d", 604_800),
+        (timedelta(days=3650), 315_360_000),
+        ("5200w", 3_144_960_000),
+    ],
+)
+def test_a_delay_may_be_one_of_years(pair: tuple[App, Recorder], delay: Any, seconds: int) -> None:
     app, sent = pair
-    with pytest.raises(
-        ValueError, match="a call can be delayed by at most 30s: it waits in a worker's memory"
-    ):
+    handle = declared(app).options(delay=delay).delay()
+    assert sent.envelope["due"] - sent.envelope["at"] == seconds * 1000
+    assert handle.due is not None
+    assert round(handle.due.timestamp()) == round((sent.envelope["at"] + seconds * 1000) / 1000)
+
+
+@pytest.mark.parametrize("delay", ["366000w", timedelta(days=999_999_999), 10**200])
+def test_a_delay_beyond_the_year_9999_is_refused(pair: tuple[App, Recorder], delay: Any) -> None:
+    app, sent = pair
+    with pytest.raises(ValueError, match="that is beyond the year 9999"):
         declared(app).options(delay=delay)
     assert sent.calls == []
 
 
-def test_a_time_too_far_away_is_refused_when_the_call_is_made(pair: tuple[App, Recorder]) -> None:
+def test_the_last_moment_there_is_can_be_read_again(pair: tuple[App, Recorder]) -> None:
     app, sent = pair
-    later = declared(app).options(at=datetime.now(UTC) + timedelta(seconds=60))
-    with pytest.raises(ValueError, match="can be delayed by at most 30s"):
-        later.delay()
-    assert sent.calls == []
+    handle = declared(app).options(at=datetime.max.replace(tzinfo=UTC), expires="9999w").delay()
+    assert decode(sent.last.value).due == 253_402_300_799_999
+    assert handle.due is not None
+    assert handle.due.year == 9999
+
+
+def test_only_a_call_with_a_time_is_delayed(pair: tuple[App, Recorder]) -> None:
+    app, sent = pair
+    job = declared(app)
+    assert job.delay().due_ms is None
+    assert job.options(key="k", expires="1h").delay().due_ms is None
+    assert "due" not in sent.envelope
+    assert job.options(delay=0).delay().due_ms == sent.envelope["due"], "it is in the store, due at once"
+
+
+def test_a_call_knows_whether_later_ones_of_its_key_may_pass_it(pair: tuple[App, Recorder]) -> None:
+    app, sent = pair
+    declared(app, key="a", order="relaxed").options(delay="1h").delay(1)
+    assert sent.last.relaxed
+
+    @app.job(key="a")
+    def strict(a: int) -> None: ...
+
+    strict.options(delay="1h").delay(1)
+    assert not sent.last.relaxed
 
 
 # --- refusals -----------------------------------------------------------------------------------------
