@@ -90,6 +90,11 @@ def encode(watermark: int, checkpoint: Checkpoint, limit: int = LIMIT) -> str:
     return _write(watermark, replace(bare, trials=bare.trials[: fitting or 0]))
 
 
+def fits(watermark: int, checkpoint: Checkpoint, limit: int = LIMIT) -> bool:
+    """Whether :func:`encode` leaves nothing out."""
+    return len(_write(watermark, checkpoint)) <= limit
+
+
 def decode(watermark: int, text: str | None) -> Checkpoint | None:
     """Read commit metadata; None for anything that kjobs did not write whole."""
     if not text or not text.startswith(_MAGIC) or len(text) < _HEAD:

@@ -105,7 +105,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Tell whoever asked what becomes of a call in the store."""
+    """Tell whoever asked what becomes of a call in the store.
+
+    The verdict on a move may be ``UNKNOWN``: something of the call is being written, ask again after that.
+    """
 
     place: Place
     request: str

@@ -40,7 +40,7 @@ class Commits:
         self.rhythm = rhythm
         self.urgent = False
         self._sent_at = float("-inf")
-        self._under_way: dict[Place, tuple[Partition, float]] = {}
+        self._under_way: dict[Place, tuple[Partition, float, int]] = {}
 
     def due(self, partitions: Collection[Partition], now: float) -> list[tuple[Place, int, str]]:
         """The offsets to commit now, if it is time to."""
@@ -57,12 +57,14 @@ class Commits:
             return []
         self.urgent = False
         self._sent_at = now
+        offsets: list[tuple[Place, int, str]] = []
         for partition in chosen:
+            offsets.append((partition.place, *partition.snapshot()))
             # An answer may be to an earlier commit that was taken for lost: it proves no more than that
             # the group heard from us when that one was sent.
-            first_sent = self._under_way.get(partition.place, (partition, now))[1]
-            self._under_way[partition.place] = (partition, first_sent)
-        return [(partition.place, *partition.snapshot()) for partition in chosen]
+            _, sent, whole = self._under_way.get(partition.place, (partition, now, partition.whole))
+            self._under_way[partition.place] = (partition, sent, whole)
+        return offsets
 
     def answered(self, place: Place) -> tuple[Partition, float] | None:
         """The partition that an answer is about, and until when it lets calls begin if it is a good one.
@@ -71,6 +73,10 @@ class Commits:
         """
         found = self._under_way.pop(place, None)
         return None if found is None else (found[0], found[1] + self.rhythm.lease)
+
+    def whole(self, place: Place) -> int:
+        """``Partition.whole`` of the commit that an answer will be about."""
+        return self._under_way[place][2] if place in self._under_way else -1
 
     def awaits(self, place: Place) -> bool:
         """Whether the answer to a commit of the partition is still to come."""

@@ -16,6 +16,7 @@ from typing import assert_never
 
 import msgspec
 
+from .certainty import Pending, answered
 from .commands import Answer, Command, Defer, Erase, FetchLane, Release
 from .deferred import QUEUED, Row, Verdict
 from .envelope import Malformed, decode
@@ -100,7 +101,11 @@ class Deferral:
             case Erased(entry=entry):
                 self._erased(entry, now)
             case NotDeferred(entry=entry) | NotErased(entry=entry):
-                entry.partition.stored.writes -= 1
+                if entry.row is None:
+                    entry.partition.stored.writes -= (
+                        1  # the queue has it still, and the commit how often it failed
+                    )
+                # Otherwise it counts as being written: if the worker left before that, the call would run again.
                 self._later(now + PAUSE, entry)
             case _:
                 assert_never(event)
@@ -177,14 +182,16 @@ class Deferral:
     def _due(self, partition: Partition, event: Due, now: float) -> None:
         """Calls whose time has come: those with a key take their place behind what is in the queue."""
         stored = partition.stored
+        # What was written to the queue since the store looked may have begun already.
+        place = max(event.end, partition.next_offset)
         for row in event.rows:
             entry = self._entry(partition, row)
             if row.lane is None:
                 self._offer(entry, now)
                 continue
             stored.last_turn += 1
-            entry.rank = (event.end, stored.last_turn)
-            if partition.next_offset >= event.end:
+            entry.rank = (place, stored.last_turn)
+            if partition.next_offset >= place:
                 self._take_place(entry, now)
             else:
                 heapq.heappush(stored.appointments, (*entry.rank, entry))
@@ -217,7 +224,6 @@ class Deferral:
         self.asked.discard((partition.place, event.key))
         for row in event.rows:
             entry = self._entry(partition, row)
-            entry.rank = row.rank
             if partition.join_lane(entry):
                 self._offer(entry, now)
         if event.rows:
@@ -227,6 +233,8 @@ class Deferral:
                 del stored.lanes[event.key]
         elif event.head.needs > partition.next_offset:
             heapq.heappush(stored.unread, (event.head.needs, event.key))
+        elif event.head.due_ms <= now * 1000:
+            self._ask(partition, event.key)  # the queue was read further since the store was asked
 
     def _ask(self, partition: Partition, key: bytes) -> None:
         """Fetch a lane, unless something of it is here or on its way."""
@@ -240,7 +248,9 @@ class Deferral:
     def _entry(self, partition: Partition, row: Row) -> Entry:
         record = StoredRecord(row)
         offset = row.offset if row.source is None else row.source
-        entry = Entry(partition, offset, row.key, record, len(record), failures=row.failures, row=row)
+        size, failures = len(record), row.failures
+        # One without an order keeps its rank, too: it is what tells where in the queue it came from.
+        entry = Entry(partition, offset, row.key, record, size, failures=failures, row=row, rank=row.rank)
         partition.stored.rows[row.offset] = entry
         return entry
 
@@ -250,13 +260,14 @@ class Deferral:
         """Put an entry that is not running into the store, to be due then; its lane goes with it.
 
         Args:
-            entry: the head of its lane, or one without.
+            entry: the head of its lane, or one without, or outside of its lane.
             due: not to start before (epoch seconds).
             now: the present (epoch seconds).
-            holds_lane: later calls of its key wait for it. If not, the lane goes on.
+            holds_lane: later calls of its key wait for it, if it is in its lane. If not, the lane goes on.
         """
         partition, key = entry.partition, entry.key
-        if key is None or not holds_lane:
+        outside = entry.loose or (entry.row is not None and entry.row.relaxed)
+        if key is None or outside or not holds_lane:
             self._write(entry, due, relaxed=key is not None)
             self._let_go(entry, now)
             return
@@ -313,16 +324,14 @@ class Deferral:
         entry.ended = True
         self._count(entry, 1)
         self._command(Erase(entry))
-        if entry.counted:
+        if entry.counted and entry.next is not None and entry.next.row is not None:
             self._let_go(entry, now)
 
     def _erased(self, entry: Entry, now: float) -> None:
         """The store has forgotten an entry."""
         entry.ended = False
-        counted = entry.counted
+        self._let_go(entry, now)
         self._written(entry)
-        if not counted:
-            self._let_go(entry, now)
 
     def _let_go(self, entry: Entry, now: float) -> None:
         """Let the lane of its head go on."""
@@ -340,7 +349,13 @@ class Deferral:
 
     def try_again(self, entry: Entry) -> None:
         """Say once more to the store what it refused."""
-        entry.partition.stored.writes += 1
+        if entry.row is None:
+            entry.partition.stored.writes += 1
+        if entry.cancelled and not entry.ended:
+            # By somebody's wish the store has forgotten it meanwhile, or has it for another time.
+            entry.deferral = None
+            self._written(entry)
+            return
         self._command(Erase(entry) if entry.ended else Defer(entry))
 
     def _count(self, entry: Entry, change: int) -> None:
@@ -362,20 +377,32 @@ class Deferral:
     def _cancel(self, partition: Partition, event: CancelAsked) -> None:
         """Let a call of the store, which has forgotten it already, not begin, or not again."""
         entry = partition.stored.rows.get(event.offset)
-        verdict = Verdict.GONE
+        # If it is not here, it was given back, or never given: the store will not give it again.
+        verdict = Verdict.CANCELLED
         if entry is not None:
             entry.cancelled = True
             verdict = Verdict.STARTED if begun(entry) else Verdict.CANCELLED
-        self._command(Answer(partition.place, event.request, verdict))
+        if event.request:
+            self._answer(partition, event, verdict)
 
     def _move(self, partition: Partition, event: MoveAsked) -> None:
         """Let a call of the store that has not begun go: the store brings it again at another time."""
         entry = partition.stored.rows.get(event.offset)
-        verdict = Verdict.GONE
-        if entry is not None:
+        # If it is not here, the store has it, and sees that nobody is given it.
+        verdict = Verdict.MOVED
+        if entry is not None and entry.deferral is not None:
+            verdict = Verdict.UNKNOWN  # what is being written says how often it failed: ask again after that
+        elif entry is not None:
             verdict = Verdict.STARTED if begun(entry) else Verdict.MOVED
             entry.cancelled |= verdict is Verdict.MOVED
-        self._command(Answer(partition.place, event.request, verdict))
+        self._answer(partition, event, verdict)
+
+    def _answer(self, partition: Partition, event: CancelAsked | MoveAsked, verdict: Verdict) -> None:
+        if event.source is None:
+            self._command(Answer(partition.place, event.request, verdict))
+            return
+        for answer in answered(partition, Pending(event.request, verdict, event.source)):
+            self._command(answer)
 
     def withdraw(self, entry: Entry, now: float) -> None:
         """Forget an entry that is not to begin after all, by somebody's wish."""

@@ -163,6 +163,14 @@ class Answered(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 Change = Row | End | Move | Answered
 
 
+def unaware(later: Row, change: Row | End) -> bool:
+    """Whether a record of a call goes on from before an earlier one, which puts the call in anew.
+
+    It was written by an owner who did not know of that one, and so does not count against it.
+    """
+    return isinstance(change, Row) and change.of < 0 <= later.of < change.offset < later.offset
+
+
 def moved(row: Row, due_ms: int) -> Row:
     """A call at another time; it takes its place in the order of its key then, and has as long to start."""
     expires_ms = row.expires_ms
@@ -174,5 +182,12 @@ def moved(row: Row, due_ms: int) -> Row:
     if expires_ms is not None:
         expires_ms = max(0, expires_ms + due_ms - row.due_ms)
     return msgspec.structs.replace(
-        row, due_ms=due_ms, rank=None, expires_ms=expires_ms, of=row.offset, offset=-1
+        row,
+        due_ms=due_ms,
+        # Of a call that was not tried yet, the deadline counts from when it is due.
+        since_ms=due_ms if row.since_ms == row.due_ms else row.since_ms,
+        rank=None,
+        expires_ms=expires_ms,
+        of=row.offset,
+        offset=-1,
     )

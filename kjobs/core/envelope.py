@@ -13,8 +13,10 @@ import msgspec
 #: The version of the format that this code writes, and the highest it reads.
 VERSION = 1
 
-#: Milliseconds since the epoch, up to the last that a ``datetime`` knows.
-Moment = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
+#: The last millisecond that a ``datetime`` knows, since the epoch: the year 9999 ends.
+LATEST = 253_402_300_799_999
+#: Milliseconds since the epoch.
+Moment = Annotated[int, msgspec.Meta(ge=0, le=LATEST)]
 
 _NO_ARGS = msgspec.Raw(b"[]")
 _NO_KWARGS = msgspec.Raw(b"{}")

@@ -145,20 +145,28 @@ class NotErased:
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """Somebody wants a call of the store, which is in memory, not to run."""
+    """Somebody wants a call of the store not to run, which has forgotten it already.
+
+    Attributes:
+        offset: of its record.
+        request: where to answer; "" if nobody waits for that.
+        source: its offset in the queue, if it came from there.
+    """
 
     place: Place
     offset: int
     request: str
+    source: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MoveAsked:
-    """Somebody wants a call of the store, which is in memory, to be due at another time."""
+    """Somebody wants a call of the store to be due at another time; as of ``CancelAsked``."""
 
     place: Place
     offset: int
     request: str
+    source: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from itertools import chain
 
 import msgspec
 
-from .checkpoint import LIMIT, Checkpoint, Trial, encode, runs
+from .checkpoint import LIMIT, Checkpoint, Trial, encode, fits, runs
 from .deferred import Rank, Row
 from .outcome import OK, Bury, Outcome
 from .ports import Record
@@ -91,6 +91,9 @@ class Partition:
         leaving: it is being taken away: nothing may begin any more.
         closed: it was taken away; what still runs of it no longer counts.
         next_offset: one past the last offset that was fetched.
+        committed: the highest offset that the group is known to have.
+        snapshots: how many snapshots were taken to be committed.
+        whole: the number of the last one if it tells of everything, as it does when answers wait for that, or -1.
         count: unfinished calls.
         size: bytes of their values.
         fullness: how much of the metadata that a commit may have was used by the last one, up to 1.
@@ -121,6 +124,9 @@ class Partition:
         self.paused = False
         self.next_offset = offset
         self.high = offset
+        self.committed = 0
+        self.snapshots = 0
+        self.whole = -1
         self.count = 0
         self.size = 0
         self.fullness = 0.0
@@ -348,6 +354,9 @@ class Partition:
         )
         text = encode(watermark, checkpoint, self._metadata)
         self.fullness = len(text) / self._metadata
+        self.snapshots += 1
+        told = self.stored.pending and fits(watermark, checkpoint, self._metadata)
+        self.whole = self.snapshots if told else -1
         return watermark, text
 
 

@@ -54,12 +54,22 @@ class Applied(NamedTuple):
     lanes: Collection[bytes] = ()
 
 
+class StoreAway(Exception):
+    """A store cannot be asked now, and may be none the worse for it: open it again later.
+
+    Whether what was asked of it is done is not known.
+    """
+
+
 class DeferredStore(Protocol):
     """The calls of one partition that wait for their time, and how far of its log they are known.
 
     A store is an index of the partition's ``.delayed`` topic, which is the truth: what it forgets is read
     again. One thread uses it. What a method *takes* is in somebody's hands, and is not given out again
     until it is released or replaced.
+
+    Every method but the properties may raise :class:`StoreAway`, if the store is elsewhere; whatever else is
+    raised means that it is to be made anew.
 
     ``tests/deferred/conformance.py`` is the suite that every store must pass.
     """

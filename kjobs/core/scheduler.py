@@ -23,6 +23,7 @@ from itertools import count
 from typing import assert_never
 
 from .buffer import Bounds, Buffer
+from .certainty import certain
 from .checkpoint import LIMIT
 from .commands import (
     BuryEntry,
@@ -149,7 +150,10 @@ class Scheduler:
                 case NotBuried(entry=entry):
                     self._not_buried(entry, now)
                 case CaughtUp() | Due() | LaneDue() | LaneFetched() | CancelAsked() | MoveAsked():
-                    self._deferral.told(self.partitions.get(event.place), event, now)
+                    partition = self.partitions.get(event.place)
+                    self._deferral.told(partition, event, now)
+                    # Somebody waits for an answer that is certain only when a commit tells.
+                    self._commits.urgent |= partition is not None and bool(partition.stored.pending)
                 case Deferred() | NotDeferred() | Erased() | NotErased():
                     self._deferral.answered(event, now)
                 case Committed():
@@ -244,7 +248,6 @@ class Scheduler:
         partition.locks = {key: [] for place, key in self._orphans if place == event.place}
         self.partitions[event.place] = partition
         self._commits.urgent = True
-        self._commands.append(OpenStore(event.place, event.offset, partition.epoch, event.topic_id))
 
     def _opened(self, partition: Partition, now: float) -> None:
         """What waits in the store is known: calls may begin, if the group has confirmed the assignment."""
@@ -490,6 +493,7 @@ class Scheduler:
     # --- commits and back-pressure ---------------------------------------------------------------
 
     def _committed(self, event: Committed, now: float) -> None:
+        whole = self._commits.whole(event.place)
         answered = self._commits.answered(event.place)
         if answered is None:
             return
@@ -504,7 +508,14 @@ class Scheduler:
             self._lease = until
             self._commands.append(Lease(until))
         renewed, self._leased = not self._leased, now < until
-        partition.confirmed = True
+        if not partition.confirmed:
+            partition.confirmed = True
+            # Not before: whoever had it must not write to the store any more when its end is looked for.
+            place, topic_id = partition.place, partition.topic_id
+            self._commands.append(OpenStore(place, partition.next_offset, partition.epoch, topic_id))
+        partition.committed = max(partition.committed, event.offset)
+        if partition.stored.pending:
+            self._commands += certain(partition, whole)
         partition.open = partition.may_open
         for held in self.partitions.values() if renewed else (partition,):
             self._release(held, now)

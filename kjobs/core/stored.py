@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from .certainty import Pending
     from .partition import Entry
     from .ports import Record
 
@@ -41,6 +42,7 @@ class Stored:
         appointments: calls that take their place in the queue at an offset not read yet: a heap.
         rows: calls of the store that are in memory, by the offset of their record.
         writes: calls that are being written or erased.
+        pending: answers about calls that are not certain yet.
         last_turn: the last turn that was given.
     """
 
@@ -53,6 +55,7 @@ class Stored:
         self.appointments: list[tuple[int, int, Entry]] = []
         self.rows: dict[int, Entry] = {}
         self.writes = 0
+        self.pending: list[Pending] = []
         self.last_turn = 0
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import os
@@ -9,14 +10,13 @@ import re
 import sqlite3
 import tempfile
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from ..config import Settings
-from ..core.topics import TOMBSTONES_MS
 from ..errors import ConfigError
+from .doubt import doubt, noted_of
 from .opener import LogState
 from .sqlite import SCHEMA, SqliteStore
 
@@ -25,6 +25,24 @@ log = logging.getLogger("kjobs.worker")
 #: Seconds for which a file is waited for that another process of this host has open: it may be giving the
 #: partition back.
 _LOCKED = 5.0
+#: Seconds between two tries to have it.
+_PAUSE = 0.05
+
+
+#: Errors that are not the file's fault: it is kept, and tried again.
+_AROUND = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+
+class _InUse(Exception):
+    """Somebody reads a file, and does not stop."""
 
 
 class Files:
@@ -45,7 +63,7 @@ class Files:
             ConfigError: that is not possible.
         """
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(self._directory)
             with tempfile.TemporaryFile(dir=self._directory):
                 pass
         except OSError as error:
@@ -62,46 +80,63 @@ class Files:
     def open(self, state: LogState) -> SqliteStore:
         """The store of a partition, empty if there is no file, or one that cannot be trusted."""
         path = self._path(state)
-        store = self._opened(path, state)
-        noted = {name: store.state(name) for name in ("schema", *_noted(state))}
-        why = doubt(noted, store.position, state)
-        if why is None and not store.healthy():
-            why = "it is damaged"
-        if why is None:
-            store.note(seen_ms=state.now_ms)
-            return store
-        if store.count or store.position:
-            log.warning(
-                "the index %s is made anew: %s", path, why, extra={"event": "store.renewed", "why": why}
-            )
-        store.close()
-        return self.renew(state)
+        lock = _locked(path)
+        if lock is None:
+            return self._beside(path, state)
+        try:
+            store = self._found(path, state)
+            return _ready(store, lock, state) if store else self._new(path, lock, state)
+        except _InUse:
+            lock.close()
+            return self._beside(path, state)
+        except BaseException:
+            lock.close()
+            raise
 
     def renew(self, state: LogState) -> SqliteStore:
         """An empty store in place of what is there."""
         path = self._path(state)
+        lock = _locked(path)
+        if lock is None:
+            return self._beside(path, state)
+        try:
+            return self._new(path, lock, state)
+        except BaseException:
+            lock.close()
+            raise
+
+    def _found(self, path: Path, state: LogState) -> SqliteStore | None:
+        """What is in a file, if it is there and can be trusted."""
+        if not path.exists():
+            return None
+        store: SqliteStore | None = None
+        try:
+            store = _opened(path)
+            noted = {name: store.state(name) for name in ("schema", *noted_of(state))}
+            why = doubt(noted, store.position, state, schema=SCHEMA)
+            if why is None and not store.healthy():
+                why = "it is damaged"
+        except sqlite3.DatabaseError as error:
+            if _errorcode(error) in _AROUND:
+                if store is not None:
+                    store.close()
+                raise
+            # Something that is no database, a torn one, or one that another version has made.
+            why = str(error)
+        if why is None:
+            return store
+        if store is not None:
+            store.close()
+        log.warning("the index %s is made anew: %s", path, why, extra={"event": "store.renewed", "why": why})
+        return None
+
+    def _new(self, path: Path, lock: IO[bytes], state: LogState) -> SqliteStore:
         _remove(path)
-        store = self._opened(path, state)
-        store.note(**_noted(state))
-        return store
+        store = SqliteStore(path)
+        store.note(**noted_of(state))
+        return _ready(store, lock, state)
 
-    def _opened(self, path: Path, state: LogState) -> SqliteStore:
-        until = time.monotonic() + _LOCKED
-        while True:
-            try:
-                return SqliteStore(path)
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error):
-                    raise
-                if time.monotonic() > until:
-                    return self._beside(path)
-                time.sleep(0.05)
-            except sqlite3.DatabaseError as error:
-                # Something that is no database, or a torn one.
-                log.warning("the index %s is made anew: %s", path, error, extra={"event": "store.renewed"})
-                _remove(path)
-
-    def _beside(self, path: Path) -> SqliteStore:
+    def _beside(self, path: Path, state: LogState) -> SqliteStore:
         """A file of this process's own: another one holds the partition's, and may be frozen."""
         log.warning(
             "the index %s is open in another process; this worker makes one for itself",
@@ -110,59 +145,19 @@ class Files:
         )
         handle, name = tempfile.mkstemp(prefix=f"{path.stem}-", suffix=".own.sqlite", dir=path.parent)
         os.close(handle)
-        store = SqliteStore(Path(name))
-        # Nobody will look for it: its name goes now, and the space when it is closed.
-        for suffix in ("", "-wal"):
-            with suppress(OSError):
-                Path(f"{name}{suffix}").unlink()
-        return store
+        try:
+            store = SqliteStore(Path(name))
+        finally:
+            # Nobody will look for it: its name goes now, and the space when it is closed.
+            _remove(Path(name))
+        store.note(**noted_of(state))
+        return _ready(store, None, state)
 
     def _path(self, state: LogState) -> Path:
         topic, number = state.place
         folder = self._directory / _safe(topic)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(folder)
         return folder / f"{number}.sqlite"
-
-
-def doubt(noted: Mapping[str, Any], position: int, state: LogState) -> str | None:
-    """Why an index cannot be trusted; None if it can.
-
-    Args:
-        noted: what the index says of itself.
-        position: how far of the log it knows.
-        state: the log as it is.
-    """
-    for name, what in (
-        ("schema", "the version of its format"),
-        ("cluster_id", "its cluster"),
-        ("log_id", "the id of its log's topic"),
-        ("queue_id", "the id of its queue's topic"),
-    ):
-        is_now = SCHEMA if name == "schema" else getattr(state, name)
-        if noted.get(name) != is_now:
-            return f"{what} is {noted.get(name)!r} and should be {is_now!r}"
-    if position > state.high:
-        return f"it knows the log up to offset {position}, and the log ends at {state.high}"
-    if position < state.low:
-        return f"it knows the log up to offset {position}, and the log begins at {state.low}"
-    age_ms = state.now_ms - int(noted.get("seen_ms") or 0)
-    if age_ms > TOMBSTONES_MS / 2:
-        return (
-            f"it was last used {age_ms / 86_400_000:.1f} days ago: the log may not tell any more which calls "
-            "have ended since"
-        )
-    if age_ms < -TOMBSTONES_MS / 2:
-        return "it was last used in the future"
-    return None
-
-
-def _noted(state: LogState) -> dict[str, Any]:
-    return {
-        "cluster_id": state.cluster_id,
-        "log_id": state.log_id,
-        "queue_id": state.queue_id,
-        "seen_ms": state.now_ms,
-    }
 
 
 def state_directory(given: str | None) -> Path:
@@ -176,6 +171,72 @@ def state_directory(given: str | None) -> Path:
         return Path.home() / ".local" / "state" / "kjobs"
     except RuntimeError:  # no home: a container's user without an entry
         return Path(tempfile.gettempdir()) / "kjobs"
+
+
+def _locked(path: Path) -> IO[bytes] | None:
+    """What keeps other processes from a file until it is closed; None if one of them keeps it from us.
+
+    SQLite's own lock does the same, but is lost with a file that is made anew.
+    """
+    lock = open(path.with_suffix(".lock"), "ab", opener=_privately)  # noqa: SIM115 - for as long as the store
+    until = time.monotonic() + _LOCKED
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                lock.close()
+                return None
+            time.sleep(_PAUSE)
+        except OSError as error:  # a file system that has no locks
+            log.debug("%s: %s", lock.name, error)
+            return lock
+        else:
+            return lock
+
+
+def _opened(path: Path) -> SqliteStore:
+    """What is in a file; somebody may be reading it for a moment, with a tool.
+
+    Raises:
+        _InUse: it is not only for a moment.
+        sqlite3.DatabaseError: as of the store.
+    """
+    until = time.monotonic() + _LOCKED
+    while True:
+        try:
+            return SqliteStore(path)
+        except sqlite3.OperationalError as error:
+            if _errorcode(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+            if time.monotonic() > until:
+                raise _InUse from None
+            time.sleep(_PAUSE)
+
+
+def _errorcode(error: sqlite3.DatabaseError) -> int:
+    """SQLite's primary code of an error; 0 if it is not SQLite's."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
+
+
+def _ready(store: SqliteStore, lock: IO[bytes] | None, state: LogState) -> SqliteStore:
+    store.lock = lock
+    store.whole_from = state.high
+    if store.position >= state.high:
+        store.note(seen_ms=state.now_ms)
+    return store
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _make(directory: Path) -> None:
+    """Make a directory, and those above it, for this user only."""
+    for one in (*reversed(directory.parents), directory):
+        if not one.exists():
+            one.mkdir(mode=0o700, exist_ok=True)
 
 
 def _remove(path: Path) -> None:

@@ -16,25 +16,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
-from uuid import uuid4
 
 from msgspec.structs import replace
 
 from .. import events
 from ..core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenStore, Release
-from ..core.deferred import Change, End, Move, Row
+from ..core.deferred import Change
 from ..core.events import Deferred, Erased, Event, NotDeferred, NotErased, Place
 from ..core.partition import Entry
-from ..core.ports import StoreAway
 from ..errors import BrokerError, EnqueueError
-from ..kafka.admin import Admin, topic_id
+from ..kafka.admin import Admin
 from ..kafka.message import headers_of
-from ..kafka.producer import Delivery, Producer, Stamped
+from ..kafka.producer import Producer
 from ..kafka.tail import Tail
 from . import wire
-from .opener import LogState, Opener
-from .shelf import Shelf
+from .opener import Opener
+from .rack import PATIENCE, PAUSE, Rack
+from .scribe import Scribe
+from .work import Work
 
 log = logging.getLogger("kjobs.worker")
 
@@ -47,8 +46,6 @@ _LAZY_TICK = 0.02
 _A_WHILE = 0.5
 #: The same while there are no partitions.
 _IDLE = 0.1
-#: Seconds before something that failed is tried again.
-_PAUSE = 1.0
 #: Seconds between two log lines about a store that catches up.
 _TELL_EVERY = 5.0
 #: Seconds between two log lines about the same trouble.
@@ -56,29 +53,13 @@ _QUIET = 10.0
 #: Seconds after which an index is asked again when its next call is due, so that one that has vanished is
 #: noticed before that.
 _ASK_EVERY = 1.0
-#: Seconds between two notes to the embedded broker of what is still needed.
+#: Seconds between two notes to the embedded broker of what is still needed; and while it is getting full.
 _NOTE_EVERY = 0.5
+_NOTE_SOON = 0.05
+#: Seconds for which the embedded broker is asked for a topic.
+_ASK = 5.0
 
 Command = OpenStore | CloseStore | Defer | Erase | FetchLane | Release | Answer
-
-
-class _Work:
-    """One partition's shelf, and what is known of catching up."""
-
-    def __init__(self, shelf: Shelf, state: LogState, begun: float) -> None:
-        self.shelf = shelf
-        self.state = state
-        self.begun = begun
-        self.told_at = begun
-        self.first = shelf.store.position
-        self.write_at = 0.0
-        self.asked_at = begun
-        self.next_due: int | None = None
-        #: What is wrong with the index, if something is, and when to try next.
-        self.trouble: Exception | None = None
-        self.try_at = 0.0
-        #: What is to be done with it when it is there again.
-        self.owed: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
 
 
 class Keeper:
@@ -110,28 +91,36 @@ class Keeper:
         embedded: bool = False,
         passed: Callable[[str], None] = lambda where: None,
     ) -> None:
-        self._producer = producer
         self._tail = tail
         self._admin = admin
-        self._opener = opener
-        self._logs = logs
         self._now = now
         self._told = told
-        self._cluster_id = cluster_id
         self._embedded = embedded
         self._passed = passed
         self._orders: deque[Command] = deque()
-        self._acks: deque[tuple[_Work, Change, Entry | None, Stamped]] = deque()
-        self._events: deque[Event] = deque()
-        self._works: dict[Place, _Work] = {}
-        self._to_open: list[OpenStore] = []
-        self._open_at = 0.0
-        self._said_at = float("-inf")
+        #: What happened, with the order to open the store that it comes of; None if it is about an entry.
+        self._events: deque[tuple[OpenStore | None, Event]] = deque()
+        #: By partition, the order of its present assignment; kept by the owner.
+        self._orders_of_now: dict[Place, OpenStore] = {}
         self._ends: dict[Place, int] = {}
         self._noted: dict[Place, int] = {}
         self._note_at = 0.0
         self._brisk_until = 0.0
+        self._more = False
         self._wake = threading.Event()
+        self._scribe = Scribe(producer, told=self._wake.set, passed=passed)
+        self._rack = Rack(
+            admin=admin,
+            opener=opener,
+            tail=tail,
+            producer=producer,
+            logs=logs,
+            now_ms=self._now_ms,
+            cluster_id=cluster_id,
+            embedded=embedded,
+            passed=passed,
+            begun=self._advance,
+        )
         self._ended = False
         #: When the next call is due (epoch seconds), for the owner to be awake then.
         self.next_due: float | None = None
@@ -152,13 +141,20 @@ class Keeper:
     def perform(self, command: Command) -> None:
         """Take a command."""
         self.settled = False
+        if isinstance(command, OpenStore):
+            self._orders_of_now[command.place] = command
+        elif isinstance(command, CloseStore):
+            for place in command.places:
+                self._orders_of_now.pop(place, None)
         self._orders.append(command)
         self._wake.set()
 
     def collect(self) -> list[Event]:
         """What happened since the last time."""
-        told = self._events
-        return [told.popleft() for _ in range(len(told))]
+        told = [self._events.popleft() for _ in range(len(self._events))]
+        now = self._orders_of_now
+        # What comes of an earlier assignment of a partition is not about the present one.
+        return [event for order, event in told if order is None or now.get(order.place) is order]
 
     def stop(self, timeout: float) -> None:
         """Close the indexes and end."""
@@ -179,16 +175,16 @@ class Keeper:
             self.failure = error
             log.exception("the deferred store cannot go on", extra={"event": "store.failed"})
         finally:
-            for work in self._works.values():
+            for work in self._rack.works.values():
                 with suppress(Exception):
                     work.shelf.store.close()
             self._tail.close()
 
     def _patience(self) -> float:
-        if self._orders or self._acks:
+        if self._orders or self._scribe.waiting or self._more:
             return 0.0
-        if not self._works:
-            return _IDLE if not self._to_open else max(0.0, min(_IDLE, self._open_at - time.monotonic()))
+        if not self._rack.works:
+            return max(0.0, min(_IDLE, self._rack.next_try))
         tick = _TICK if time.monotonic() < self._brisk_until else _LAZY_TICK
         if self.next_due is None:
             return tick
@@ -197,22 +193,23 @@ class Keeper:
     def _step(self) -> None:
         """Do once what there is to do."""
         self._take_orders()
-        self._open()
-        self._bring_back()
+        self._rack.open()
+        self._rack.bring_back()
         self._take_acks()
         self._read()
         self._look()
-        for work in self._works.values():
+        for work in self._rack.works.values():
+            if work.postponed:
+                self._scribe.write_postponed(work)
             if work.shelf.wishes:
-                self._write_wishes(work)
+                self._scribe.write_wishes(work)
         if self._embedded:
             self._note_needed()
         self.settled = not (
             self._orders
-            or self._acks
+            or self._scribe.waiting
             or self._events
-            or self._to_open
-            or any(work.trouble for work in self._works.values())
+            or self._rack.waiting
             or (self.next_due is not None and self.next_due <= self._now())
         )
         if self._events:
@@ -224,231 +221,70 @@ class Keeper:
             command = self._orders.popleft()
             match command:
                 case OpenStore():
-                    self._to_open.append(command)
-                    self._open_at = 0.0
+                    self._rack.order(command)
                 case CloseStore(places=places):
                     for place in places:
-                        self._close(place)
+                        self._noted.pop(place, None)
+                        self._rack.close(place)
                 case Defer(entry=entry) | Erase(entry=entry):
-                    self._write_entry(entry)
+                    place = entry.partition.place
+                    if not entry.partition.closed and (work := self._rack.works.get(place)) is not None:
+                        self._scribe.write_entry(work, entry)
                 case FetchLane(place=place, key=key, read=read):
-                    if (work := self._works.get(place)) is not None:
-                        self._guarded(work, self._fetch_lane, work, key, read)
+                    if (work := self._rack.works.get(place)) is not None:
+                        self._rack.guarded(work, self._fetch_lane, work, key, read)
                 case Release(place=place, offsets=offsets):
-                    if (work := self._works.get(place)) is not None:
-                        self._owe(work, work.shelf.release, offsets)
+                    if (work := self._rack.works.get(place)) is not None:
+                        self._rack.owe(work, work.shelf.release, offsets)
                 case Answer(place=place, request=request, verdict=verdict):
-                    if (work := self._works.get(place)) is not None:
-                        self._owe(work, work.shelf.answer, request, verdict)
+                    if (work := self._rack.works.get(place)) is not None:
+                        self._rack.owe(work, work.shelf.answer, request, verdict)
 
-    def _fetch_lane(self, work: _Work, key: bytes, read: int) -> None:
+    def _fetch_lane(self, work: Work, key: bytes, read: int) -> None:
         # While the index is made anew nobody knows; the scheduler asks again afterwards.
         if work.shelf.caught_up:
-            self._events.append(work.shelf.lane(key, read, self._now_ms()))
+            self._tell(work, [work.shelf.lane(key, read, self._now_ms())])
+
+    def _tell(self, work: Work, told: Sequence[Event]) -> None:
+        self._events.extend((work.order, event) for event in told)
 
     def _now_ms(self) -> int:
         return int(self._now() * 1000)
-
-    # --- partitions come and go --------------------------------------------------------------------
-
-    def _open(self) -> None:
-        if not self._to_open or time.monotonic() < self._open_at:
-            return
-        orders = self._to_open
-        logs = {order.place: (self._logs[order.place[0]], order.place[1]) for order in orders}
-        try:
-            ends = self._admin.ends(list(logs.values()))
-            ids = self._admin.topic_ids(sorted({topic for topic, _ in logs.values()}))
-            names = {topic: topic_id(answer) for topic, answer in ids.items()}
-        except BrokerError as error:
-            self._complain("the deferred store cannot be opened yet: %s", error)
-            self._open_at = time.monotonic() + _PAUSE
-            return
-        self._to_open = []
-        for at, order in enumerate(orders):
-            low, high = ends[logs[order.place]]
-            state = LogState(
-                place=order.place,
-                cluster_id=self._cluster_id,
-                log_id=names.get(logs[order.place][0], ""),
-                queue_id=order.topic_id,
-                low=low,
-                high=high,
-                epoch=order.epoch,
-                now_ms=self._now_ms(),
-            )
-            try:
-                self._begin(order, state)
-            except Exception as error:
-                self._complain(
-                    "the deferred store of %s[%d] cannot be opened, and no call of it begins: %s",
-                    *order.place,
-                    error,
-                )
-                self._close(order.place)
-                self._to_open.append(order)
-                self._open_at = time.monotonic() + _PAUSE
-                if isinstance(error, StoreAway):
-                    # The others are at the same place, and each would wait in vain as long.
-                    self._to_open += orders[at + 1 :]
-                    return
-
-    def _begin(self, order: OpenStore, state: LogState) -> None:
-        self._close(order.place)
-        store = self._opener.open(state)
-        shelf = Shelf(
-            order.place,
-            store,
-            epoch=order.epoch,
-            name=uuid4().hex[:8],
-            topic_id=order.topic_id,
-            read_from=order.read_from,
-        )
-        work = self._works[order.place] = _Work(shelf, state, time.monotonic())
-        self._passed("in-catch-up")
-        self._tail.follow(self._log_of(order.place), max(store.position, state.low))
-        self._advance(work, max(store.position, state.low))
-
-    def _close(self, place: Place) -> None:
-        self._to_open = [order for order in self._to_open if order.place != place]
-        work = self._works.pop(place, None)
-        self._noted.pop(place, None)
-        if work is not None:
-            self._tail.leave(self._log_of(place))
-            with suppress(Exception):
-                work.shelf.store.close()
-
-    def _lose(self, work: _Work, error: Exception) -> None:
-        """An index failed, or is away. What is in the scheduler's hands stays there."""
-        place = work.shelf.place
-        if isinstance(error, StoreAway):
-            self._complain(
-                "the deferred store of %s[%d] waits: %s. Calls that are not delayed go on", *place, error
-            )
-        else:
-            log.error(
-                "the index of the deferred store of %s[%d] failed and is made anew from Kafka, which has "
-                "everything: %s",
-                *place,
-                error,
-                extra={"event": "store.renewed", "error": type(error).__name__},
-            )
-        work.trouble = error
-        work.try_at = time.monotonic() + _PAUSE if isinstance(error, StoreAway) else 0.0
-        work.next_due = None
-        work.shelf.caught_up = False
-        self._tail.leave(self._log_of(place))
-        with suppress(Exception):
-            work.shelf.store.close()
-
-    def _bring_back(self) -> None:
-        """Try to have an index again that failed or is away; one at a time, as each may take long."""
-        for work in list(self._works.values()):
-            if work.trouble is not None and time.monotonic() >= work.try_at:
-                try:
-                    self._restore(work)
-                except Exception as error:
-                    self._complain(
-                        "the deferred store of %s[%d] still waits, and no delayed call of it begins: %s",
-                        *work.shelf.place,
-                        error,
-                    )
-                    work.try_at = time.monotonic() + _PAUSE
-                return
-
-    def _restore(self, work: _Work) -> None:
-        """Have an index again: what there was, if it was only away, or an empty one; and read the log."""
-        shelf = work.shelf
-        where = self._log_of(shelf.place)
-        low, high = self._admin.ends([where])[where]
-        # As new as what is in the scheduler's hands: that is not to be given out twice.
-        work.state = dataclasses.replace(work.state, low=low, high=high, now_ms=self._now_ms())
-        known = shelf.store.position
-        away = isinstance(work.trouble, StoreAway)
-        store = self._opener.open(work.state) if away else self._opener.renew(work.state)
-        # It may know more than what was heard of it, and that is to be told, or less.
-        first = max(low, min(known, store.position))
-        if away:
-            log.info(
-                "the deferred store of %s[%d] is there again; its log is read from %d on",
-                *shelf.place,
-                first,
-                extra={"event": "store.back"},
-            )
-        shelf.begin_anew(store)
-        work.trouble = None
-        work.begun = work.told_at = time.monotonic()
-        work.first = first
-        self._tail.follow(where, first)
-        owed, work.owed = work.owed, []
-        for action, args in owed:
-            self._owe(work, action, *args)
-        self._guarded(work, self._advance, work, first)
-
-    def _complain(self, text: str, *args: object) -> None:
-        """Say that something has to wait; not every second."""
-        now = time.monotonic()
-        level = logging.DEBUG
-        if now - self._said_at >= _QUIET:
-            self._said_at = now
-            level = logging.ERROR
-        log.log(level, text, *args, extra={"event": "store.waiting"})
-
-    def _guarded(self, work: _Work, action: Callable[..., object], *args: Any) -> bool:
-        """Do something with an index, if it is there; whether it was.
-
-        Raises:
-            BrokerError: that is not the index's fault.
-        """
-        if work.trouble is not None:
-            return False
-        try:
-            action(*args)
-        except BrokerError:
-            raise
-        except Exception as error:
-            self._lose(work, error)
-            return not isinstance(error, StoreAway)
-        return True
-
-    def _owe(self, work: _Work, action: Callable[..., object], *args: Any) -> None:
-        """Do something with an index now, or when it is there again."""
-        if not self._guarded(work, action, *args):
-            work.owed.append((action, args))
-
-    def _log_of(self, place: Place) -> Place:
-        return self._logs[place[0]], place[1]
 
     # --- the log -----------------------------------------------------------------------------------
 
     def _read(self) -> None:
         records, positions, lost = self._tail.read(_HANDFUL)
+        # While a store catches up, there is more where that came from.
+        self._more = bool(records) and not all(w.shelf.caught_up for w in self._rack.works.values())
         if records:
             self._brisk_until = time.monotonic() + _A_WHILE
-        for place, work in list(self._works.items()):
-            where = self._log_of(place)
+        for work in list(self._rack.works.values()):
+            where = work.log
             if where in lost:
-                self._lose(work, RuntimeError("its log no longer has what was to be read next"))
+                self._rack.lose(work, RuntimeError("its log no longer has what was to be read next"))
             elif where in positions:
-                changes = [
-                    wire.change(r.key(), r.value(), headers_of(r), r.offset()) for r in records.get(where, ())
-                ]
-                self._guarded(work, self._take_in, work, changes, positions[where])
+                found = records.get(where, ())
+                changes = [wire.change(r.key(), r.value(), headers_of(r), r.offset()) for r in found]
+                if work.room is not None:
+                    for change, record in zip(changes, found, strict=True):
+                        work.room.take(change, record.key(), record.value(), headers_of(record))
+                self._rack.guarded(work, self._take_in, work, changes, positions[where])
 
-    def _take_in(self, work: _Work, changes: Sequence[Change], position: int) -> None:
+    def _take_in(self, work: Work, changes: Sequence[Change], position: int) -> None:
         shelf = work.shelf
         if changes or position != shelf.store.position:
-            self._events.extend(shelf.read(changes, position))
+            self._tell(work, shelf.read(changes, position))
         self._advance(work, position)
 
-    def _advance(self, work: _Work, position: int) -> None:
+    def _advance(self, work: Work, position: int) -> None:
         """See whether everything is read that was in the log when the partition was taken over."""
         shelf = work.shelf
         if shelf.caught_up:
             return
         now = time.monotonic()
         if position >= work.state.high:
-            self._events.extend(shelf.catch_up())
+            self._tell(work, shelf.catch_up())
             took = now - work.begun
             level = logging.INFO if took > 1.0 else logging.DEBUG
             log.log(
@@ -480,11 +316,11 @@ class Keeper:
         now_ms = self._now_ms()
         self._ends.clear()
         soonest: int | None = None
-        for work in list(self._works.values()):
+        for work in list(self._rack.works.values()):
             if not work.shelf.caught_up:
                 continue
             try:
-                self._guarded(work, self._tell_due, work, now_ms)
+                self._rack.guarded(work, self._tell_due, work, now_ms)
             except BrokerError as error:
                 log.debug("the end of a queue cannot be read: %s", error)
             due = work.next_due
@@ -492,82 +328,40 @@ class Keeper:
                 soonest = due
         self.next_due = None if soonest is None else soonest / 1000
 
-    def _tell_due(self, work: _Work, now_ms: int) -> None:
+    def _tell_due(self, work: Work, now_ms: int) -> None:
         shelf = work.shelf
         if time.monotonic() - work.asked_at > _ASK_EVERY:
             work.asked_at = time.monotonic()
             shelf.doubt_times()
         work.next_due = shelf.next_due()
         if work.next_due is not None and work.next_due <= now_ms:
-            self._events.extend(shelf.look(now_ms, self._end_of(work)))
+            self._tell(work, shelf.look(now_ms, self._end_of(work)))
             self._passed("after-due")
             work.next_due = shelf.next_due()
 
-    def _end_of(self, work: _Work) -> Callable[[], int]:
+    def _end_of(self, work: Work) -> Callable[[], int]:
         def end() -> int:
             place = work.shelf.place
             if place not in self._ends:
-                wanted = [p for p, w in self._works.items() if w.shelf.caught_up]
-                self._ends.update({p: high for p, (_, high) in self._admin.ends(wanted).items()})
+                wanted = [p for p, w in self._rack.works.items() if w.shelf.caught_up]
+                self._ends.update({p: high for p, (_, high) in self._admin.ends(wanted, PATIENCE).items()})
             return self._ends[place]
 
         return end
 
     # --- writing -----------------------------------------------------------------------------------
 
-    def _write_entry(self, entry: Entry) -> None:
-        """Write what the scheduler ordered of an entry."""
-        work = self._works.get(entry.partition.place)
-        if entry.partition.closed or work is None:
-            return
-        change: Row | End
-        if entry.ended:
-            assert entry.row is not None
-            self._passed("before-erase")
-            change = End(id=entry.row.id, of=entry.row.offset)
-        else:
-            row = entry.deferral
-            assert row is not None
-            self._passed("before-defer")
-            if entry.row is None:
-                row = replace(row, headers=headers_of(entry.record) or None)
-            change = row
-        self._write(work, work.shelf.signed(change), entry)
-
-    def _write_wishes(self, work: _Work) -> None:
-        if time.monotonic() < work.write_at:
-            return
-        wishes, work.shelf.wishes = work.shelf.wishes, []
-        for wish in wishes:
-            self._write(work, wish, None)
-
-    def _write(self, work: _Work, change: Change, entry: Entry | None) -> None:
-        record = wire.written(change)
-        topic, number = self._log_of(work.shelf.place)
-
-        def done(delivery: Delivery) -> None:
-            self._acks.append((work, change, entry, delivery))  # type: ignore[arg-type]
-            self._wake.set()
-
-        delivery = Stamped(topic, "", done)
-        try:
-            self._producer.put(delivery, record.value, record.key, record.headers, partition=number)
-        except (BufferError, EnqueueError) as error:
-            delivery.error = error if isinstance(error, EnqueueError) else EnqueueError(str(error))
-            done(delivery)
-
     def _take_acks(self) -> None:
-        ours: dict[int, tuple[_Work, list[Change]]] = {}
-        others: dict[int, tuple[_Work, list[Change]]] = {}
+        ours: dict[int, tuple[Work, list[Change]]] = {}
+        others: dict[int, tuple[Work, list[Change]]] = {}
         told: list[Event] = []
-        for _ in range(len(self._acks)):
-            work, change, entry, delivery = self._acks.popleft()
+        for work, change, entry, delivery in self._scribe.collect():
             if delivery.error is not None:
                 self._refused(work, change, entry, delivery.error, told)
                 continue
             if delivery.stamp_ms > 0 and not self._embedded:
                 self.clock_offset = delivery.stamp_ms / 1000 - self._now()
-            if self._works.get(work.shelf.place) is not work:
+            if self._rack.works.get(work.shelf.place) is not work:
                 continue
             known = replace(change, offset=delivery.offset)
             group = others if entry is None else ours
@@ -577,14 +371,18 @@ class Keeper:
                 told.append(Erased(entry) if entry.ended else Deferred(entry))
         for wished, groups in ((False, ours), (True, others)):
             for work, changes in groups.values():
-                self._owe(work, self._acknowledge, work, changes, wished)
-        self._events.extend(told)
+                self._rack.owe(work, self._acknowledge, work, changes, wished)
+        self._events.extend((None, event) for event in told)
 
-    def _acknowledge(self, work: _Work, changes: Sequence[Change], wished: bool) -> None:
-        self._events.extend(work.shelf.acknowledged(changes, wished=wished))
+    def _acknowledge(self, work: Work, changes: Sequence[Change], wished: bool) -> None:
+        if not work.shelf.caught_up:
+            # An end that is acknowledged before what it ends is read anew must be read as well.
+            last = max(change.offset for change in changes)
+            work.state = dataclasses.replace(work.state, high=max(work.state.high, last + 1))
+        self._tell(work, work.shelf.acknowledged(changes, wished=wished))
 
     def _refused(
-        self, work: _Work, change: Change, entry: Entry | None, error: EnqueueError, told: list[Event]
+        self, work: Work, change: Change, entry: Entry | None, error: EnqueueError, told: list[Event]
     ) -> None:
         log.error(
             "the deferred store of %s[%d] could not be written and will be tried again: %s",
@@ -592,10 +390,9 @@ class Keeper:
             error,
             extra={"event": "store.refused"},
         )
+        work.shelf.refused(change, wished=entry is None)
         if entry is None:
-            if not isinstance(change, Move):
-                work.shelf.wishes.append(change)
-            work.write_at = time.monotonic() + _PAUSE
+            work.write_at = time.monotonic() + PAUSE
         else:
             told.append(NotErased(entry) if entry.ended else NotDeferred(entry))
 
@@ -606,17 +403,22 @@ class Keeper:
             return
         self._note_at = now + _NOTE_EVERY
         fresh: list[tuple[Place, int]] = []
-        for work in self._works.values():
+        for work in self._rack.works.values():
             if work.shelf.caught_up:
-                self._guarded(work, self._find_needed, work, fresh)
+                self._rack.guarded(work, self._find_needed, work, fresh)
         if fresh:
             self._tail.note(fresh)
 
-    def _find_needed(self, work: _Work, fresh: list[tuple[Place, int]]) -> None:
+    def _find_needed(self, work: Work, fresh: list[tuple[Place, int]]) -> None:
         """Add from where on a log is needed, if that has changed."""
         place, store = work.shelf.place, work.shelf.store
         lowest = store.lowest()
         needed = store.position if lowest is None else lowest
         if self._noted.get(place) != needed:
             self._noted[place] = needed
-            fresh.append((self._log_of(place), needed))
+            fresh.append((work.log, needed))
+        if work.room is not None:
+            work.room.forget(needed)
+            if work.room.crowded:
+                work.shelf.lift(work.room.oldest())
+                self._note_at = time.monotonic() + _NOTE_SOON

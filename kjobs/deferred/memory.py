@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ..core.deferred import QUEUED, End, Kind, Row
+from ..core.deferred import QUEUED, End, Kind, Row, unaware
 from ..core.ports import Applied, LaneHead
 
 
@@ -44,24 +44,29 @@ class MemoryStore:
         lanes: set[bytes] = set()
         for change in changes:
             existing = self._rows.get(change.id)
-            if existing is not None and existing.offset >= change.offset:
-                continue
-            if existing is not None and change.of is not None and 0 <= change.of < existing.offset:
-                survivors.append(change.id)
-                continue
             if existing is not None:
-                self._taken.discard(existing.offset)
+                if existing.offset >= change.offset and not unaware(existing, change):
+                    continue
+                if change.of is not None and 0 <= change.of < existing.offset:
+                    survivors.append(change.id)
+                    continue
+                if existing.offset > change.offset:
+                    survivors.append(change.id)
+                self._forget(existing)
                 if existing.kind is Kind.RANKED and existing.lane is not None:
                     lanes.add(existing.lane)
             if isinstance(change, Row):
                 self._rows[change.id] = change
                 if change.kind is Kind.RANKED and change.due_ms > 0:
                     self._told.add(change.offset)
-            elif existing is not None:
-                del self._rows[change.id]
         if position is not None:
             self._position = position
         return Applied(survivors, lanes)
+
+    def _forget(self, row: Row) -> None:
+        del self._rows[row.id]
+        self._taken.discard(row.offset)
+        self._told.discard(row.offset)
 
     def get(self, call_id: str) -> Row | None:
         """The call of this id."""
@@ -104,7 +109,7 @@ class MemoryStore:
             if row.needs > read or row.due_ms > now_ms:
                 break
             found.append(row)
-        self._taken.update(row.offset for row in found)
+        self._take(row.offset for row in found)
         if found or not rows:
             return found, None
         head = rows[0]
@@ -147,7 +152,12 @@ class MemoryStore:
 
     def hold(self, offsets: Collection[int]) -> None:
         """Take calls that are in somebody's hands."""
-        self._taken.update(offsets)
+        self._take({row.offset for row in self._rows.values()}.intersection(offsets))
+
+    def _take(self, offsets: Iterable[int]) -> None:
+        taken = set(offsets)
+        self._taken |= taken
+        self._told -= taken  # what is given back is told again when its lane is asked for
 
     def release(self, offsets: Collection[int]) -> None:
         """Give back calls that were taken."""

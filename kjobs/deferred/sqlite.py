@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing, suppress
+import struct
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
-from ..core.deferred import QUEUED, End, Kind, Row
+from ..core.deferred import QUEUED, End, Kind, Row, unaware
 from ..core.ports import Applied, LaneHead
 from .wire import name_bytes, name_text
 
@@ -35,7 +37,8 @@ _TABLES = (
         place INTEGER,
         turn INTEGER,
         value BLOB,
-        more BLOB NOT NULL           -- what is only needed to run it
+        more BLOB NOT NULL,          -- what is only needed to run it
+        seal INTEGER NOT NULL        -- a checksum of all that makes up the call
     )""",
     "CREATE INDEX by_wake ON call(kind, wake) WHERE wake IS NOT NULL",
     "CREATE INDEX by_lane ON call(lane, place, turn) WHERE lane IS NOT NULL",
@@ -44,8 +47,9 @@ _TABLES = (
     "CREATE TABLE state(name TEXT PRIMARY KEY, value)",
 )
 
-_INSERT = "INSERT INTO call VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)"
-_COLUMNS = "offset, id, due, lane, place, turn, value, more"
+_INSERT = "INSERT INTO call VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = "offset, id, due, lane, place, turn, value, more, seal"
+_numbers = struct.Struct("<qqqq").pack
 
 
 class _More(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -76,8 +80,17 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        #: Closed when the store is.
+        self.lock: IO[bytes] | None = None
+        #: The end of the log when the file was opened: from there on it is as new as it can be.
+        self.whole_from = 0
         # Only its owner may read what calls carry; the files that SQLite puts beside it have the same mode.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            with suppress(PermissionError):  # another user's, who lets this one write to it
+                os.fchmod(handle, 0o600)
+        finally:
+            os.close(handle)
         self._db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             self._begin()
@@ -95,15 +108,20 @@ class SqliteStore:
         run("PRAGMA wal_autocheckpoint = 4000")
         run("PRAGMA temp_store = MEMORY")
         run("BEGIN EXCLUSIVE")
-        if not run("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone():
+        if not run("SELECT 1 FROM sqlite_master").fetchone():
             for statement in _TABLES:
                 run(statement)
             self._set_state("schema", SCHEMA)
             self._set_state("position", 0)
+        schema, position = self.state("schema"), self.state("position")
+        if schema != SCHEMA or not isinstance(position, int):
+            raise sqlite3.DatabaseError(
+                f"the version of its format is {schema!r} and should be {SCHEMA!r}, its position {position!r}"
+            )
         run("UPDATE call SET taken = 0, wake = due WHERE taken AND kind != ?", (Kind.RANKED,))
         run("UPDATE call SET taken = 0 WHERE taken")
         run("COMMIT")
-        self._position = int(self.state("position") or 0)
+        self._position = position
         self._count = int(run("SELECT count(*) FROM call").fetchone()[0])
 
     # --- the file --------------------------------------------------------------------------------
@@ -122,19 +140,38 @@ class SqliteStore:
 
     def note(self, **state: Any) -> None:
         """Note things about the file."""
-        self._db.execute("BEGIN")
-        for name, value in state.items():
-            self._set_state(name, value)
-        self._db.execute("COMMIT")
+        with self._changing():
+            for name, value in state.items():
+                self._set_state(name, value)
 
     def _set_state(self, name: str, value: Any) -> None:
         self._db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
 
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """All changes within, or none."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _note_seen(self) -> None:
+        """Note that everything in the log is known by now."""
+        self._db.execute("INSERT OR REPLACE INTO state VALUES ('seen_ms', strftime('%s', 'now') * 1000)")
+
     def close(self) -> None:
         """Let go of the file."""
         with suppress(sqlite3.Error):
+            if self._position >= self.whole_from:
+                self._note_seen()  # nothing has come since the last time
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
+        if self.lock is not None:
+            self.lock.close()
 
     # --- the log ---------------------------------------------------------------------------------
 
@@ -150,23 +187,20 @@ class SqliteStore:
 
     def apply(self, changes: Sequence[Row | End], position: int | None) -> Applied:
         """Take in what the log says, in one transaction."""
-        run = self._db.execute
         survivors: list[str] = []
         lanes: set[bytes] = set()
         count = self._count
-        run("BEGIN")
         try:
-            if not self._insert_all(changes):
-                for change in changes:
-                    self._apply_one(change, survivors, lanes)
-            if position is not None:
-                self._set_state("position", position)
-                run("INSERT OR REPLACE INTO state VALUES ('seen_ms', strftime('%s', 'now') * 1000)")
-            run("COMMIT")
+            with self._changing():
+                if not self._insert_all(changes):
+                    for change in changes:
+                        self._apply_one(change, survivors, lanes)
+                if position is not None:
+                    self._set_state("position", position)
+                    if position >= self.whole_from:
+                        self._note_seen()
         except BaseException:
             self._count = count
-            with suppress(sqlite3.Error):
-                run("ROLLBACK")
             raise
         if position is not None:
             self._position = position
@@ -194,8 +228,11 @@ class SqliteStore:
         if found is not None:
             offset, lane = found
             if offset >= change.offset:
-                return
-            if change.of is not None and 0 <= change.of < offset:
+                existing = self.get(change.id)
+                if existing is None or not unaware(existing, change):
+                    return
+                survivors.append(change.id)
+            elif change.of is not None and 0 <= change.of < offset:
                 survivors.append(change.id)
                 return
             run("DELETE FROM call WHERE offset = ?", (offset,))
@@ -231,6 +268,31 @@ class SqliteStore:
             "SELECT max(turn) FROM call WHERE place IS NOT NULL AND turn != ?", (QUEUED,)
         ).fetchone()
         return found[0] or 0
+
+    # --- all of it, for people -------------------------------------------------------------------
+
+    def index_by_due(self) -> None:
+        """Make :meth:`rows` fast. Not for the file of a worker, which would pay for it with every change."""
+        # Sorting millions of rows is not for memory.
+        self._db.execute("PRAGMA temp_store = FILE")
+        self._db.execute("CREATE INDEX IF NOT EXISTS by_due ON call(due)")
+
+    def rows(self, after: tuple[int, int], limit: int) -> Sequence[Row]:
+        """Up to ``limit`` calls in the order of when they are due and of their offsets.
+
+        Args:
+            after: the due time (ms since the epoch) and the offset of the last one before them.
+            limit: the most.
+        """
+        due, offset = after
+        found: list[tuple[Any, ...]] = []
+        # In two steps: there may be many with the same time, which one comparison of pairs would pass again.
+        for which, least in (("due = ? AND offset > ?", (due, offset)), ("due > ?", (due,))):
+            found += self._db.execute(
+                f"SELECT {_COLUMNS} FROM call WHERE {which} ORDER BY due, offset LIMIT ?",  # noqa: S608
+                (*least, limit - len(found)),
+            )
+        return [_row(one) for one in found]
 
     # --- what is due -----------------------------------------------------------------------------
 
@@ -309,20 +371,32 @@ class SqliteStore:
         )
 
     def _mark(self, statement: str, values: Sequence[tuple[int, ...]]) -> None:
-        if not values:
-            return
-        self._db.execute("BEGIN")
-        self._db.executemany(statement, values)
-        self._db.execute("COMMIT")
+        if values:
+            with self._changing():
+                self._db.executemany(statement, values)
 
 
 def _values(row: Row) -> tuple[Any, ...]:
     place, turn = row.rank if row.rank is not None else (None, None)
     kind = row.kind
     ranked = kind is Kind.RANKED
+    name = name_bytes(row.id)
+    more = _pack(
+        _More(
+            row.key,
+            row.relaxed,
+            row.failures,
+            row.since_ms,
+            row.topic_id,
+            row.owner,
+            row.expires_ms,
+            None if row.headers is None else list(row.headers),
+            row.of,
+        )
+    )
     return (
         row.offset,
-        name_bytes(row.id),
+        name,
         kind,
         row.due_ms,
         # What is parked behind another is asked for when its turn has come.
@@ -331,24 +405,32 @@ def _values(row: Row) -> tuple[Any, ...]:
         place,
         turn,
         row.value,
-        _pack(
-            _More(
-                row.key,
-                row.relaxed,
-                row.failures,
-                row.since_ms,
-                row.topic_id,
-                row.owner,
-                row.expires_ms,
-                None if row.headers is None else list(row.headers),
-                row.of,
-            )
-        ),
+        more,
+        _seal(row.offset, row.due_ms, place, turn, name, row.value, more),
     )
 
 
+def _seal(
+    offset: int, due: int, place: int | None, turn: int | None, name: bytes, value: bytes | None, more: bytes
+) -> int:
+    """A checksum: SQLite's own check finds what is wrong with a file's order, and not with what is in it."""
+    numbers = _numbers(offset, due, place or 0, turn or 0)
+    return zlib.crc32(value or b"", zlib.crc32(more, zlib.crc32(name, zlib.crc32(numbers))))
+
+
 def _row(found: tuple[Any, ...]) -> Row:
-    offset, name, due, _, place, turn, value, more = found
+    """A call as it was put in.
+
+    Raises:
+        sqlite3.DatabaseError: it is not as it was put in.
+    """
+    offset, name, due, _, place, turn, value, more, seal = found
+    try:
+        intact = _seal(offset, due, place, turn, name, value, more) == seal
+    except (TypeError, struct.error):
+        intact = False
+    if not intact:
+        raise sqlite3.DatabaseError(f"the call at offset {offset} is damaged")
     rest = _unpack(more)
     return Row(
         id=name_text(name),

@@ -20,12 +20,18 @@ RANK = "kj-rank"
 TOPIC_ID = "kj-topic-id"
 OWNER = "kj-owner"
 EXPIRES = "kj-expires"
+NULL = "kj-null"
 OF = "kj-of"
 REQUEST = "kj-request"
 MOVE = "kj-move"
 ANSWER = "kj-answer"
 
-_OWN = frozenset({DUE, KEY, RELAXED, FAILURES, SINCE, RANK, TOPIC_ID, OWNER, EXPIRES, OF})
+#: No number is as large, and every store can hold those that are not.
+_ENDLESS = 1 << 62
+
+_OWN = frozenset({DUE, KEY, RELAXED, FAILURES, SINCE, RANK, TOPIC_ID, OWNER, EXPIRES, NULL, OF})
+#: What a call's own headers cannot be called, or it would be read as something else.
+_TAKEN = _OWN | {REQUEST, MOVE, ANSWER}
 
 
 class Written:
@@ -69,7 +75,8 @@ def written(change: Change) -> Written:
     """A change as a record."""
     match change:
         case Row():
-            return Written(change.id, change.value, _row_headers(change))
+            # Not null, or it would be a tombstone.
+            return Written(change.id, change.value or b"", _row_headers(change))
         case End():
             own = _numbers((OF, change.of))
             own += _owner(change.owner)
@@ -86,7 +93,10 @@ def written(change: Change) -> Written:
 
 
 def _row_headers(row: Row) -> Headers:
-    own = delayed(row.due_ms, row.key, relaxed=row.relaxed, headers=row.headers)
+    others = [(name, text) for name, text in row.headers or () if name not in _TAKEN]
+    own = delayed(row.due_ms, row.key, relaxed=row.relaxed, headers=others)
+    if row.value is None:
+        own.append((NULL, b"1"))
     own += _numbers((SINCE, row.since_ms), (EXPIRES, row.expires_ms), (OF, row.of if row.of >= 0 else None))
     if row.failures:
         own += _numbers((FAILURES, row.failures))
@@ -124,7 +134,7 @@ def change(key: bytes | None, value: bytes | None, headers: Headers, offset: int
     if value is None:
         return _ended(name, own, others, offset)
     for other, text in others:
-        if other == MOVE:
+        if other == MOVE and name:
             return Move(request=name, id=name_text(text), due_ms=_number(own, DUE) or 0, offset=offset)
     due_ms = _number(own, DUE)
     if due_ms is None:
@@ -132,19 +142,19 @@ def change(key: bytes | None, value: bytes | None, headers: Headers, offset: int
     since_ms = _number(own, SINCE)
     of = _number(own, OF)
     return Row(
-        id=name or f"@{offset}",
-        value=value,
+        id=f"@{offset}" if key is None else name,
+        value=None if NULL in own else value,
         due_ms=due_ms,
         key=own.get(KEY),
         relaxed=RELAXED in own,
-        failures=_number(own, FAILURES) or 0,
+        failures=max(0, _number(own, FAILURES) or 0),
         since_ms=due_ms if since_ms is None else since_ms,
         rank=_rank(own.get(RANK)),
         topic_id=own.get(TOPIC_ID, b"").decode("ascii", "replace"),
         owner=_owner_of(own),
         expires_ms=_number(own, EXPIRES),
         headers=others or None,
-        of=-1 if of is None else of,
+        of=-1 if of is None else max(-1, of),
         offset=offset,
     )
 
@@ -172,7 +182,7 @@ def _number(own: Mapping[str, bytes], name: str) -> int | None:
         number = int(text)
     except ValueError:
         return None
-    return number if abs(number) < 1 << 62 else None
+    return number if abs(number) < _ENDLESS else None
 
 
 def _rank(text: bytes | None) -> Rank | None:
@@ -180,17 +190,19 @@ def _rank(text: bytes | None) -> Rank | None:
         return None
     place, dot, turn = text.partition(b".")
     try:
-        return int(place), int(turn) if dot else QUEUED
+        rank = int(place), int(turn) if dot else QUEUED
     except ValueError:
         return None
+    return rank if max(map(abs, rank)) < _ENDLESS else None
 
 
 def _owner_of(own: Mapping[str, bytes]) -> tuple[int, str]:
-    epoch, _, name = own.get(OWNER, b"").partition(b".")
+    text, _, name = own.get(OWNER, b"").partition(b".")
     try:
-        return int(epoch), name.decode("ascii", "replace")
+        epoch = int(text)
     except ValueError:
         return 0, ""
+    return (epoch, name.decode("ascii", "replace")) if abs(epoch) < _ENDLESS else (0, "")
 
 
 def _told_due(value: bytes) -> int:

@@ -105,7 +105,8 @@ class Burial:
             "kj-error": f"{type(error).__module__}.{type(error).__qualname__}",
             "kj-message": _text(error)[:_MESSAGE],
             "kj-attempts": str(burial.attempts),
-            "kj-topic": topic,
+            # A call that was delayed never was in the queue's topic.
+            "kj-topic": topic if entry.row is None or entry.row.source is not None else f"{topic}.delayed",
             "kj-partition": str(number),
             "kj-offset": str(entry.offset),
             "kj-timestamp": str(record.timestamp()[1]),

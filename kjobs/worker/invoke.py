@@ -174,8 +174,8 @@ class Invoker:
         expires, row = envelope.expires, entry.row
         if row is not None and row.expires_ms is not None:
             expires = row.expires_ms  # it was moved to another time
-        elif row is None and envelope.due is not None and envelope.due > now_ms:
-            return Early(envelope.due / 1000, policy)
+        elif (row is None or row.source is not None) and envelope.due is not None and envelope.due > now_ms:
+            return Early(envelope.due / 1000, policy)  # it was put into the queue all the same
         # What has been tried has started in time.
         if expires is not None and expires < now_ms and not entry.failures and not _replayed(entry):
             return Expired(expires / 1000)

@@ -229,13 +229,13 @@ class Worker:
         events.emit(events.WorkerStopping(grace))
 
     def _settle(self) -> None:
-        """Wait until what is finished is committed.
+        """Wait until what is finished is committed, and what is written to the deferred store is there.
 
         While the group waits for another member, brokers answer no commit; and one that is made while leaving
         would be of a generation that is over when it is answered.
         """
         until = min(self._loop.stop_by, time.monotonic() + _LEAVING)
-        while self._scheduler.uncommitted and time.monotonic() < until:
+        while (self._scheduler.uncommitted or self._loop.busy()) and time.monotonic() < until:
             self._loop.step()
 
     def _leave(self) -> int:

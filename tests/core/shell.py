@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from kjobs.core.checkpoint import Checkpoint, decode
-from kjobs.core.commands import BuryEntry, Command, Commit, Start
+from kjobs.core.commands import BuryEntry, Command, Commit, OpenStore, Start
 from kjobs.core.events import (
     Assigned,
     Buried,
@@ -42,21 +42,32 @@ def failure(policy: Policy = STRICT, error: BaseException | None = None) -> Fail
     return Failed(error or ValueError("no"), policy, 0.5)
 
 
+#: What tests call a call: its offset in the queue, or its record's key if it came from the store.
+Label = int | str
+
+
+def label(entry: Entry) -> Label:
+    """What tests call a call."""
+    return entry.offset if entry.row is None else entry.row.id
+
+
 class Shell:
     """A worker without Kafka and without slots: the test runs the calls.
 
     Attributes:
-        out: the entries that were handed out and are not back, by offset.
-        order: the offsets in the order in which they were handed out, or begun behind another.
+        out: the entries that were handed out and are not back, by label.
+        order: the labels in the order in which they were handed out, or begun behind another.
     """
 
     def __init__(self, **options: Any) -> None:
         self.scheduler = Scheduler(**options)
         self.now = START
-        self.out: dict[int, Entry] = {}
-        self.order: list[int] = []
+        self.out: dict[Label, Entry] = {}
+        self.order: list[Label] = []
         self.heard: list[Command] = []
         self.unanswered: list[tuple[Place, int, str]] = []
+        #: What the deferred store will tell of each partition when it is opened; None: nothing yet.
+        self.known: dict[Place, CaughtUp | None] = {}
         self._next: dict[Place, int] = {}
 
     # --- the world tells ---------------------------------------------------------------------------
@@ -64,14 +75,18 @@ class Shell:
     def tell(self, *events: Event) -> list[Command]:
         """Let the scheduler handle events; returns what it commands."""
         commands = self.scheduler.handle(events, self.now)
+        self.heard += commands
+        opened: list[CaughtUp] = []
         for command in commands:
             if isinstance(command, Start):
                 for entry in command.entries:
                     self._begin(entry)
             elif isinstance(command, Commit):
                 self.unanswered += command.offsets
-        self.heard += commands
-        return commands
+            elif isinstance(command, OpenStore):
+                known = self.known.get(command.place, CaughtUp(command.place))
+                opened += [] if known is None else [known]
+        return [*commands, *self.tell(*opened)] if opened else commands
 
     def wait(self, seconds: float) -> list[Command]:
         """Let time pass in one go; nothing is heard of the group meanwhile."""
@@ -93,11 +108,12 @@ class Shell:
         checkpoint: Checkpoint | None = None,
         *,
         confirm: bool = True,
+        **known: Any,
     ) -> None:
-        """Assign a partition, and let the group confirm it unless told not to."""
+        """Assign a partition, and let the group confirm it unless told not to; ``known`` of the store."""
         self._next[place] = offset
+        self.known[place] = CaughtUp(place, **known)
         self.tell(Assigned(place, offset, checkpoint))
-        self.tell(CaughtUp(place))
         while confirm and not self.scheduler.partitions[place].open:
             self.confirm()
             self.tell()
@@ -119,11 +135,11 @@ class Shell:
         self._next[place] = 0
         return self.fetch(keys, place)
 
-    def finish(self, *offsets: int, outcome: Outcome = OK) -> list[Command]:
+    def finish(self, *labels: Label, outcome: Outcome = OK) -> list[Command]:
         """End attempts, all of them in one batch."""
         ended: list[Entry] = []
-        for offset in offsets:
-            entry = self.out.pop(offset)
+        for name in labels:
+            entry = self.out.pop(name)
             entry.outcome = outcome
             if outcome is not OK:
                 entry.more = False
@@ -140,9 +156,9 @@ class Shell:
             self.finish(next(iter(self.out)))
             most -= 1
 
-    def give_back(self, *offsets: int) -> list[Command]:
+    def give_back(self, *labels: Label) -> list[Command]:
         """Return entries that were never begun."""
-        return self.tell(Recalled([self.out.pop(offset) for offset in offsets]))
+        return self.tell(Recalled([self.out.pop(name) for name in labels]))
 
     def confirm(self) -> list[Command]:
         """Let the broker store all commits that are under way."""
@@ -155,9 +171,9 @@ class Shell:
         return self.tell(*map(Buried, sent))
 
     def _begin(self, entry: Entry) -> None:
-        assert entry.offset not in self.out, "handed out twice"
-        self.out[entry.offset] = entry
-        self.order.append(entry.offset)
+        assert label(entry) not in self.out, "handed out twice"
+        self.out[label(entry)] = entry
+        self.order.append(label(entry))
 
     # --- what came of it -----------------------------------------------------------------------------
 
@@ -168,8 +184,8 @@ class Shell:
         return found
 
     @property
-    def running(self) -> list[int]:
-        """The offsets that are out, in the order in which they were begun."""
+    def running(self) -> list[Label]:
+        """The labels of what is out, in the order in which they were begun."""
         return list(self.out)
 
     def commit(self, place: Place = HERE) -> tuple[int, Checkpoint]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kjobs.kafka.embedded.librdkafka import candidates
 from kjobs.core.partitioner import murmur2, partition_of
+from kjobs.kafka.embedded.librdkafka import candidates
 
 # From Kafka's own tests of its Java client, UtilsTest.testMurmur2.
 KNOWN = {

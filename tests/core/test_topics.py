@@ -16,6 +16,7 @@ DAY_MS = 86_400_000
 def test_the_names_of_topics() -> None:
     names = Names("shop")
     assert (names.queue("mail"), names.dead("mail")) == ("shop.mail", "shop.mail.dead")
+    assert names.delayed("mail") == "shop.mail.delayed"
     assert Names().queue("mail") == "kjobs.mail"
 
 
@@ -30,12 +31,19 @@ def test_a_queue_is_found_again_by_its_topic(prefix: str, queue: str) -> None:
         return
     names = Names(prefix)
     assert names.queue_of(names.queue(queue)) == queue
+    assert names.queue_of(names.dead(queue)) == names.queue_of(names.delayed(queue)) == queue
     assert names.is_dead(names.dead(queue))
+    assert names.is_delayed(names.delayed(queue))
     assert not names.is_dead(names.queue(queue))
-    assert names.queue(queue) != names.dead(queue)
+    assert not names.is_delayed(names.queue(queue))
+    assert not names.is_dead(names.delayed(queue))
+    assert not names.is_delayed(names.dead(queue))
+    assert len({names.queue(queue), names.delayed(queue), names.dead(queue)}) == 3
 
 
-def test_other_prefixes_dead_letters_are_not_ours() -> None:
+def test_other_prefixes_companions_are_not_ours() -> None:
+    assert not Names("shop").is_delayed("kjobs.mail.delayed")
+    assert not Names("shop").is_delayed("shop2.mail.delayed")
     assert not Names("shop").is_dead("kjobs.mail.dead")
     assert not Names("shop").is_dead("shop2.mail.dead")
 
@@ -80,16 +88,27 @@ def test_every_topic_of_a_queue_must_have_a_name_that_kafka_allows() -> None:
 
 
 def test_what_the_topics_of_a_queue_are_like() -> None:
-    calls, dead = Names("shop").topics("mail", 12, 1000)
+    calls, delayed, dead = Names("shop").topics("mail", 12, 1000)
     assert (calls.name, calls.partitions) == ("shop.mail", 12)
+    assert (delayed.name, delayed.partitions) == ("shop.mail.delayed", 12)
     assert (dead.name, dead.partitions) == ("shop.mail.dead", 12)
     assert calls.config["cleanup.policy"] == dead.config["cleanup.policy"] == "delete"
     assert calls.config["retention.ms"] == str(7 * DAY_MS)
     assert dead.config["retention.ms"] == str(30 * DAY_MS)
 
 
+def test_the_log_of_delayed_calls_forgets_only_what_has_ended() -> None:
+    delayed = Names().topics("mail", 12, 1000)[1].config
+    assert delayed["cleanup.policy"] == "compact", "a call that is delayed by a year is there after a year"
+    assert "retention.ms" not in delayed
+    assert delayed["min.compaction.lag.ms"] == str(60 * 60 * 1000)
+    assert delayed["delete.retention.ms"] == str(7 * DAY_MS)
+    assert delayed["message.timestamp.type"] == "LogAppendTime", "clocks are compared with the broker's"
+
+
 @given(st.integers(1, 10**8))
-def test_the_largest_call_can_be_buried_with_all_its_headers(largest: int) -> None:
-    calls, dead = (int(topic.config["max.message.bytes"]) for topic in Names().topics("q", 1, largest))
+def test_the_largest_call_can_be_deferred_and_buried_with_all_its_headers(largest: int) -> None:
+    calls, delayed, dead = (int(t.config["max.message.bytes"]) for t in Names().topics("q", 1, largest))
     assert calls > largest
+    assert delayed >= calls + DEAD_LETTER_ALLOWANCE
     assert dead >= calls + DEAD_LETTER_ALLOWANCE

@@ -6,68 +6,22 @@ are put into a fresh store as the log of a partition would bring them.
     class TestMemory(Conformance):
         @pytest.fixture
         def log(self) -> Log: ...
+
+:mod:`.logs` has logs: one is made up, which any store can be put behind, and one is a topic of a real Kafka.
+What must hold in the corners of what is told here is in :mod:`.corners`; it is part of the suite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
-
 import pytest
 
 from kjobs.core.deferred import QUEUED, End, Kind, Row
-from kjobs.core.ports import Applied, DeferredStore
 
-#: Milliseconds since the epoch that tests count from.
-NOW = 1_800_000_000_000
-
-#: How far the queue has been read where that is not what a test is about.
-FAR = 1 << 40
+from .calls import FAR, NOW, Log, dated, free, names, parked
+from .corners import Corners
 
 
-class Log(Protocol):
-    """A store behind the log of its partition.
-
-    Attributes:
-        store: what is tested.
-    """
-
-    store: DeferredStore
-
-    def write(self, *changes: Row | End) -> Sequence[Any]:
-        """Put changes into the log and let the store take them in; returns them with their offsets."""
-        ...
-
-    def applied(self) -> Applied:
-        """What the store said of the last changes."""
-        ...
-
-    def reopen(self) -> None:
-        """Close the store, and open it again as the next owner would."""
-        ...
-
-
-def free(name: str, due: int = 0, **more: Any) -> Row:
-    """A call without a key, due so many ms from the start."""
-    return Row(id=name, value=b'{"job":"j"}', due_ms=NOW + due, **more)
-
-
-def dated(name: str, due: int = 0, key: bytes = b"k", **more: Any) -> Row:
-    """A delayed call with a key."""
-    return Row(id=name, value=b'{"job":"j"}', due_ms=NOW + due, key=key, **more)
-
-
-def parked(name: str, place: int, key: bytes = b"k", due_ms: int = 0, turn: int = QUEUED, **more: Any) -> Row:
-    """A call in the order of its key; with a due time, one that failed."""
-    return Row(id=name, value=b'{"job":"j"}', due_ms=due_ms, key=key, rank=(place, turn), **more)
-
-
-def names(rows: Sequence[Row]) -> list[str]:
-    """The ids of calls."""
-    return [row.id for row in rows]
-
-
-class Conformance:
+class Conformance(Corners):
     """The suite."""
 
     # --- putting in, replacing, ending -----------------------------------------------------------

@@ -232,6 +232,7 @@ class Graveyard:
             "KJOBS_BOOTSTRAP_SERVERS": self.bootstrap,
             "KJOBS_PREFIX": self.prefix,
             "KJOBS_GROUP": self.prefix,
+            "KJOBS_STATE_DIR": str(self.folder / "state"),
             "TZ": "UTC",
         }
 

@@ -124,7 +124,7 @@ def test_letters_that_died_after_the_survey_are_not_touched(graveyard: Graveyard
 
 def test_a_queue_with_fewer_partitions_is_refused(graveyard: Graveyard) -> None:
     graveyard.admin.create([graveyard.names.topics("small", 1, 1000)[0]], 1)
-    graveyard.admin.create([graveyard.names.topics("small", 2, 1000)[1]], 1)
+    graveyard.admin.create([graveyard.names.topics("small", 2, 1000)[2]], 1)
     with pytest.raises(UnknownQueue, match=r"has 2 partitions and \S+small has 1"):
         DeadLetters(graveyard.app, "small").replay()
 

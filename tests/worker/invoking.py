@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kjobs import App
+from kjobs.core.deferral import StoredRecord
+from kjobs.core.deferred import Rank, Row
 from kjobs.core.outcome import Outcome
 from kjobs.core.partition import Entry, Partition
 from kjobs.core.ports import Headers
@@ -41,6 +43,15 @@ def entry_of(
     where.open = True
     record = FakeRecord(offset, value, key, written_ms=int(NOW * 1000), noted=headers)
     return Entry(where, offset, key, record, len(record), failures)
+
+
+def stored_entry(value: bytes, *, rank: Rank | None = None, failures: int = 0, **more: Any) -> Entry:
+    """An entry that came from the deferred store."""
+    where = Partition(("kjobs.mail", 3), 0, None, "")
+    where.open = True
+    row = Row(id="call-1", value=value, due_ms=int(NOW * 1000), offset=900, rank=rank, **more)
+    record = StoredRecord(row)
+    return Entry(where, record.offset(), row.key, record, len(record), failures, row=row, rank=rank)
 
 
 def call_of(job: str, *args: Any, **fields: Any) -> bytes:

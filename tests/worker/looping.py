@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from kjobs import App, DeadLetter
 from kjobs.core.checkpoint import Checkpoint, decode
+from kjobs.core.commands import Command
 from kjobs.core.events import Assigned, Committed, Event, Fetched, Place
 from kjobs.core.scheduler import Scheduler
+from kjobs.testing.keeper import MemoryKeeper
 from kjobs.worker.burial import Burial
 from kjobs.worker.clock import Clock
 from kjobs.worker.executor import Executor
@@ -19,9 +22,6 @@ from kjobs.worker.report import Report
 from tests.core.record import FakeRecord
 from tests.worker.owner import DEADLINE
 from tests.worker.producing import FakeProducer
-
-HERE, THERE = ("kjobs.q", 0), ("kjobs.q", 1)
-
 
 HERE, THERE = ("kjobs.q", 0), ("kjobs.q", 1)
 
@@ -62,6 +62,43 @@ class FakeConsumer:
     def resume(self, offsets: Sequence[tuple[Place, int]], *, stalled: bool) -> None: ...
 
 
+class FakeKeeper:
+    """A deferred store in memory; everything that is written is acknowledged at once, unless it is frozen.
+
+    Attributes:
+        ends: the end of each queue's log.
+        heard: what it was commanded.
+        frozen: it tells nothing.
+        clock_offset: how far the broker's clock was ahead, if it said so.
+        failure: what ended it.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.memory = MemoryKeeper(lambda: int(clock.now() * 1000))
+        self.ends: dict[Place, int] = {}
+        self.heard: list[Command] = []
+        self.frozen = False
+        self.clock_offset: float | None = None
+        self.failure: BaseException | None = None
+        self._events: list[Event] = []
+
+    def perform(self, command: Any) -> None:
+        self.heard.append(command)
+        self._events += self.memory.perform(command)
+
+    def collect(self) -> list[Event]:
+        if self.frozen:
+            return []
+        self._events += self.memory.look(lambda place: self.ends.get(place, 0))
+        found, self._events = self._events, []
+        return found
+
+    @property
+    def next_due(self) -> float | None:
+        due_ms = self.memory.next_due_ms()
+        return None if due_ms is None else due_ms / 1000
+
+
 class SkippingClock(Clock):
     """A clock of which a test can skip some time."""
 
@@ -93,10 +130,12 @@ class Rig:
             version="0",
             told=self.executor.tell,
         )
+        self.keeper = FakeKeeper(clock)
         self.loop = Loop(
             scheduler=Scheduler(),
             executor=self.executor,
             burial=burial,
+            keeper=self.keeper,  # type: ignore[arg-type]
             limits=invoker.limits,
             report=Report(queues),
             clock=clock,
@@ -113,6 +152,7 @@ class Rig:
         """Let calls arrive, each a key and a job."""
         first = self._offsets[place]
         self._offsets[place] += len(calls)
+        self.keeper.ends[place] = self._offsets[place]
         self.consumer.events.append(
             Fetched(
                 place,

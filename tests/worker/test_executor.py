@@ -52,6 +52,44 @@ def test_one_slot_runs_calls_in_the_order_they_were_handed_out() -> None:
         assert offsets(owner.gather(50)) == list(range(50))
 
 
+def test_what_goes_first_goes_before_what_waits_and_in_its_own_order() -> None:
+    gate = Gate()
+
+    def run(entry: Entry) -> Outcome:
+        if entry.offset == 0:
+            gate.pass_through(entry)
+        return OK
+
+    with owned(run, slots=1) as owner:
+        held, *others = entries(9)
+        owner.executor.start([held])
+        owner.until(lambda: gate.inside)
+        owner.executor.start(others[:3])
+        owner.executor.start(others[3:5], first=True)
+        owner.executor.start(others[5:6])
+        owner.executor.start(others[6:8], first=True)
+        gate.open()
+        assert offsets(owner.gather(9)) == [0, 7, 8, 4, 5, 1, 2, 3, 6]
+
+
+def test_what_goes_first_is_taken_back_like_all_others() -> None:
+    gate = Gate()
+
+    def run(entry: Entry) -> Outcome:
+        gate.pass_through(entry)
+        return OK
+
+    with owned(run, slots=1) as owner:
+        batch = entries(4)
+        owner.executor.start(batch[:1])
+        owner.until(lambda: gate.inside)
+        owner.executor.start(batch[1:2])
+        owner.executor.start(batch[2:], first=True)
+        assert offsets(owner.executor.recall(None)) == [2, 3, 1]
+        gate.open()
+        owner.gather(1)
+
+
 def test_a_slow_call_delays_no_other_while_a_slot_is_free() -> None:
     gate = Gate()
 

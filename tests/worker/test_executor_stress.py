@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kjobs.core.commands import Commit, Lease, Recall, Start
-from kjobs.core.events import Assigned, Committed, Event, Fetched, Finished, Recalled
+from kjobs.core.commands import Commit, Lease, OpenStore, Recall, Start
+from kjobs.core.events import Assigned, CaughtUp, Committed, Event, Fetched, Finished, Recalled
 from kjobs.core.outcome import OK, Outcome, Snoozed
 from kjobs.core.partition import Entry
 from kjobs.core.policy import Policy
@@ -94,6 +94,8 @@ class Rig:
                         answers += [Committed(place, offset) for place, offset, _ in offsets]
                     case Recall(places=places):
                         answers.append(Recalled(self.owner.executor.recall(places)))
+                    case OpenStore(place=place):
+                        answers.append(CaughtUp(place))
                     case Lease(until=until):
                         self.owner.executor.lease(until)
             events = answers

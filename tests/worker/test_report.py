@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kjobs import events
+from kjobs.core.deferred import Row
 from kjobs.core.events import Committed
 from kjobs.core.outcome import Bury, Reason
 from kjobs.core.partition import Entry
@@ -75,6 +76,55 @@ def error_of(text: str = "no") -> Exception:
         raise ValueError(text)
     except ValueError as error:
         return error
+
+
+# --- clocks and the store -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words", "seconds"),
+    [
+        (7.4, "this worker's clock is 7 s behind the broker's: delayed calls start that much too late", -7.4),
+        (
+            -90.0,
+            "this worker's clock is 90 s ahead of the broker's: delayed calls start that much too early",
+            90.0,
+        ),
+    ],
+)
+def test_clocks_that_are_far_apart_are_told(heard: Heard, ahead: float, words: str, seconds: float) -> None:
+    heard.report.clocks_apart(ahead)
+    assert (heard.line.levelname, heard.line.getMessage()) == ("WARNING", words)
+    assert heard.fields == {"event": "clock.apart", "seconds": seconds}
+    assert heard.events == [events.ClocksApart(seconds)]
+
+
+@pytest.mark.parametrize("ahead", [0.0, 5.0, -5.0])
+def test_clocks_that_are_near_are_not_told(heard: Heard, ahead: float) -> None:
+    heard.report.clocks_apart(ahead)
+    assert (heard.lines, heard.events) == ([], [])
+
+
+def test_clocks_are_told_of_once_a_minute(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr("kjobs.worker.report.time.monotonic", lambda: now)
+    heard.report.clocks_apart(9.0)
+    now += 59.9
+    heard.report.clocks_apart(-9.0)
+    assert len(heard.events) == 1
+    now += 0.2
+    heard.report.clocks_apart(-9.0)
+    assert heard.events == [events.ClocksApart(-9.0), events.ClocksApart(9.0)]
+
+
+def test_a_call_that_goes_to_the_store_is_told_when_it_came_from_the_queue(heard: Heard) -> None:
+    call = entry(failures=1)
+    call.deferral = Row(id="call-1@17", value=None, due_ms=int(NOW * 1000) + 3_600_000)
+    heard.report.deferred(call)
+    assert heard.events == [events.CallDeferred(**CALL, id="call-1", attempt=2, due=NOW + 3600)]
+    call.row = call.deferral
+    heard.report.deferred(call)
+    assert len(heard.events) == 1, "what was there before is no news"
 
 
 # --- calls --------------------------------------------------------------------------------------------
