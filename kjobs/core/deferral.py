@@ -105,7 +105,7 @@ class Deferral:
                     entry.partition.stored.writes -= (
                         1  # the queue has it still, and the commit how often it failed
                     )
-                # Otherwise it counts as being written: if the worker left before that, the call would run again.
+                # Otherwise it counts as being written: if the worker left now, the call would run again.
                 self._later(now + PAUSE, entry)
             case _:
                 assert_never(event)

@@ -93,7 +93,7 @@ class Partition:
         next_offset: one past the last offset that was fetched.
         committed: the highest offset that the group is known to have.
         snapshots: how many snapshots were taken to be committed.
-        whole: the number of the last one if it tells of everything, as it does when answers wait for that, or -1.
+        whole: the number of the last one if it tells of everything, as when answers wait for that, or -1.
         count: unfinished calls.
         size: bytes of their values.
         fullness: how much of the metadata that a commit may have was used by the last one, up to 1.

@@ -77,7 +77,7 @@ class Rack:
         self._begun = begun
         self._to_open: list[OpenStore] = []
         self._open_at = 0.0
-        self._said: dict[str, float] = {}
+        self._said: dict[tuple[Place | None, str], float] = {}
 
     @property
     def waiting(self) -> bool:
@@ -105,7 +105,7 @@ class Rack:
             ids = self._admin.topic_ids(sorted({topic for topic, _ in logs.values()}))
             names = {topic: topic_id(answer) for topic, answer in ids.items()}
         except BrokerError as error:
-            self._complain("the deferred store cannot be opened yet: %s", error)
+            self._complain(None, "the deferred store cannot be opened yet: %s", error)
             self._open_at = time.monotonic() + PAUSE
             return
         self._to_open = []
@@ -125,6 +125,7 @@ class Rack:
                 self._begin(order, state)
             except Exception as error:
                 self._complain(
+                    order.place,
                     "the deferred store of %s[%d] cannot be opened, and no call of it begins: %s",
                     *order.place,
                     error,
@@ -176,18 +177,25 @@ class Rack:
         place = work.shelf.place
         if isinstance(error, StoreAway):
             self._complain(
-                "the deferred store of %s[%d] waits: %s. Calls that are not delayed go on", *place, error
+                place,
+                "the deferred store of %s[%d] waits: %s. Calls that are not delayed go on",
+                *place,
+                error,
             )
         else:
-            log.error(
+            self._complain(
+                place,
                 "the index of the deferred store of %s[%d] failed and is made anew from Kafka, which has "
                 "everything: %s",
                 *place,
                 error,
-                extra={"event": "store.renewed", "error": type(error).__name__},
+                event="store.renewed",
             )
+        now = time.monotonic()
+        # One that fails again as soon as it is there will do so the next time: its disk may be full.
+        waits = isinstance(error, StoreAway) or now - work.begun < PAUSE
         work.trouble = error
-        work.try_at = time.monotonic() + PAUSE if isinstance(error, StoreAway) else 0.0
+        work.try_at = now + PAUSE if waits else 0.0
         work.next_due = None
         work.shelf.caught_up = False
         self._tail.leave(work.log)
@@ -202,6 +210,7 @@ class Rack:
                     self._restore(work)
                 except Exception as error:
                     self._complain(
+                        work.shelf.place,
                         "the deferred store of %s[%d] still waits, and no delayed call of it begins: %s",
                         *work.shelf.place,
                         error,
@@ -244,14 +253,14 @@ class Rack:
             self.owe(work, action, *args)
         self.guarded(work, self._begun, work, first)
 
-    def _complain(self, text: str, *args: object) -> None:
-        """Say that something has to wait; not every second."""
+    def _complain(self, place: Place | None, text: str, *args: object, event: str = "store.waiting") -> None:
+        """Say that something has to wait, of a partition or of all; not every second."""
         now = time.monotonic()
         level = logging.DEBUG
-        if now - self._said.get(text, float("-inf")) >= _QUIET:
-            self._said[text] = now
+        if now - self._said.get((place, text), float("-inf")) >= _QUIET:
+            self._said[place, text] = now
             level = logging.ERROR
-        log.log(level, text, *args, extra={"event": "store.waiting"})
+        log.log(level, text, *args, extra={"event": event})
 
     def guarded(self, work: Work, action: Callable[..., object], *args: Any) -> bool:
         """Do something with an index, if it is there; whether it was.

@@ -70,6 +70,8 @@ class Shelf:
         self._hands = self._outlet.hands
         #: How far the log is read into this store, and how far it was ever.
         self._read_to = self._known_to = store.position
+        #: Where the log ended when this worker took over.
+        self._since: int | None = None
         #: Calls of which a record is on its way: that the scheduler ordered, that says once more what is so,
         #: that moves it (with the request); with the offset of the record that it goes on from.
         self._ordered: set[str] = set()
@@ -78,7 +80,7 @@ class Shelf:
         #: Such records that are in the log though nobody has acknowledged them, or not yet.
         self._unsure: dict[int, str] = {}
         self._asserting: dict[str, int] = {}
-        self._promised: dict[str, str] = {}
+        self._promised: dict[str, tuple[str, int]] = {}
         #: Calls that were moved, and by which request: an earlier one is overtaken.
         self._moved: dict[str, int] = {}
         #: Calls that nobody may have until a record that moves them is written, with their offsets.
@@ -88,9 +90,12 @@ class Shelf:
         self._ended: dict[str, tuple[int, int | None]] = {}
         #: By id, where the log does not say what is so: the first and the last such record.
         self._owed: dict[str, tuple[int, int]] = {}
-        self._cancelled: dict[str, int] = {}
+        #: By id, what was cancelled up to which offset, whether it was there, and where the log says so.
+        self._cancelled: dict[str, tuple[int, bool, int]] = {}
         #: Where calls that were cancelled before everything was read are in the queue, and by which request.
         self._passed: dict[int, str] = {}
+        #: What the scheduler is to be told: if the store fails in the middle of something, it is told later.
+        self._untold: list[Event] = []
         #: Requests that are not answered in the log, with their offsets.
         self._requests: dict[str, int] = {}
         #: Those that wait until everything is read (with whether the call was there), for the scheduler's
@@ -98,7 +103,7 @@ class Shelf:
         self._early: dict[str, tuple[End | Move, Row | None]] = {}
         self._moving: dict[str, tuple[Move, Row, int]] = {}
         self._later: dict[str, list[Move]] = {}
-        #: Wishes to take out calls that are in the log, or about to be, though nobody has acknowledged them yet.
+        #: Wishes to take out calls that are in the log, or about to be, and not acknowledged yet.
         self._late: dict[str, dict[str, End]] = {}
 
     # --- the log ---------------------------------------------------------------------------------
@@ -110,7 +115,7 @@ class Shelf:
             changes: in the order of the log.
             position: one past the last offset that was read.
         """
-        events: list[Event] = []
+        events = self._untold
         plain: list[Row | End] = []
         for change in changes:
             match change:
@@ -124,11 +129,10 @@ class Shelf:
                 case End(request="", owner=(_, name)) if name:
                     if change.owner == self.owner:
                         self._met(change, plain, events)
-                    elif not self.caught_up or change.owner > self.owner:
+                    elif not self._is_overdue(change):
                         plain.append(change)
-                    elif self.store.get(change.id) is not None:
-                        # Of an earlier owner, as in ``_is_news``: it may overrule what this one believed.
-                        self._owe(change.id, change.offset)
+                    elif not self.caught_up or self.store.get(change.id) is not None:
+                        self._owe(change.id, change.offset)  # it may overrule what this one believed
                 case End():
                     self._apply(plain, events)
                     self._cancel(change, events)
@@ -144,31 +148,36 @@ class Shelf:
         self._known_to = max(self._known_to, position)
         self._apply(plain, events, position)
         self._settle(events)
-        return events
+        return self._told()
 
     def acknowledged(self, changes: Sequence[Change], *, wished: bool = False) -> list[Event]:
         """The log has what this worker wrote; each change with the offset it has there.
 
         ``wished``: they come from ``wishes``, and not from the scheduler, who does not know of them.
         """
-        events: list[Event] = []
+        events = self._untold
         lanes: list[Event] = events if wished else []
         plain: list[Row | End] = []
         for change in changes:
             if isinstance(change, Answered):
                 self._requests.pop(change.request, None)
             elif isinstance(change, Row | End) and self._unsure.pop(change.offset, None) is not None:
-                self._landed(change, plain, lanes, wished=wished)
+                self._landed(change, plain, events, wished=wished)
             elif isinstance(change, Row | End) and change.offset >= self._read_to:
                 self._acked.add(change.offset)
                 if isinstance(change, End):
                     self._ended[change.id] = (change.offset, change.of)
-                self._landed(change, plain, lanes, wished=wished)
+                self._landed(change, plain, events, wished=wished)
             elif isinstance(change, Row | End) and not wished:
                 self._ordered.discard(change.id)  # it was read before, and what comes of it is known
         self._apply(plain, lanes)
         self._settle(events)
-        return events
+        return self._told()
+
+    def _told(self) -> list[Event]:
+        """What the scheduler is to be told."""
+        told, self._untold = self._untold, []
+        return told
 
     def refused(self, change: Change, *, wished: bool = False) -> None:
         """The log has not taken what this worker wrote, as far as is known."""
@@ -177,7 +186,7 @@ class Shelf:
         elif not wished:
             self._ordered.discard(change.id)
             self._refused.add(change.id)
-        elif change.of in (self._asserting.get(change.id), self._held.get(change.id)):
+        elif change.of == self._asserting.get(change.id) or self._is_promised(change):
             self.wishes.append(change)  # or else it was read since: it is there all the same
 
     def may_write(self, change: Row | End) -> bool:
@@ -223,19 +232,20 @@ class Shelf:
     def _is_news(self, row: Row) -> bool:
         """Whether a call that somebody else wrote is to be taken in."""
         if row.owner[1]:
-            if self.caught_up:
-                if row.owner > self.owner:
-                    return True
-                # An earlier owner, who does not know that it is one, wrote it after this one took over.
+            if self._is_overdue(row):
                 self._owe(row.id, row.offset)
                 return False
-            if self._is_void(row):
+            if not self.caught_up and self._is_void(row):
                 return False
         if row.id in self._ended:
             # The store is made anew, and what ends it is not read again yet.
             offset, of = self._ended[row.id]
             return offset < row.offset or (of is not None and of < row.offset)
         return True
+
+    def _is_overdue(self, change: Row | End) -> bool:
+        """Whether an earlier owner, who does not know that it is one, wrote it after this one took over."""
+        return self._since is not None and change.offset >= self._since and change.owner < self.owner
 
     def _replace(self, row: Row, events: list[Event]) -> None:
         """Somebody puts in a call: have an earlier one of that id let go of."""
@@ -253,10 +263,12 @@ class Shelf:
 
     def _is_void(self, row: Row) -> bool:
         """Whether a call was cancelled before an owner wrote that it goes on."""
-        if not 0 <= row.of < self._cancelled.get(row.id, -1):
+        until, was_there, at = self._cancelled.get(row.id, (-1, False, -1))
+        first = row.of < 0 and was_there  # once more from the queue, in ignorance
+        if not (first or 0 <= row.of < until or row.offset < until):
             return False
-        self._cancelled[row.id] = row.offset + 1  # nor what goes on from there
-        self._owe(row.id, row.offset)
+        self._cancelled[row.id] = (max(until, row.offset + 1), was_there, at)  # nor what goes on from there
+        self._owe(row.id, row.offset, at)
         return True
 
     def _met(self, change: Row | End, plain: list[Row | End], events: list[Event]) -> None:
@@ -278,13 +290,13 @@ class Shelf:
             plain.append(self._placed(change))
 
     def _is_copy(self, change: Row | End) -> bool:
-        """Whether what is read says once more what is known, or what is over; a reader may take it for news."""
+        """Whether what is read says once more what is known, or over; a reader may take it for news."""
         if isinstance(change, End):
             return False
         if self.caught_up:
             self._owe(change.id, change.offset)
             return True
-        return self._is_void(change)
+        return not self._is_news_again(change)
 
     def _is_limbo(self, change: Row | End) -> bool:
         """Whether the scheduler ordered what is read, and does not know yet that it is there.
@@ -298,9 +310,13 @@ class Shelf:
 
     def _is_wished(self, change: Row | End) -> bool:
         """Whether what is read comes from ``wishes``, and not from the scheduler."""
-        if change.id not in self._asserting and change.id not in self._promised:
+        if not self._is_promised(change) and self._asserting.get(change.id, -2) != change.of:
             return False
         return change.id not in self._ordered or not self._hands.knows(change.of)
+
+    def _is_promised(self, change: Row | End) -> bool:
+        """Whether it moves a call as somebody wished."""
+        return self._promised.get(change.id, ("", None))[1] == change.of is not None
 
     def _is_news_again(self, row: Row) -> bool:
         """Whether a call that was taken in when it was acknowledged is to be taken in when it is read."""
@@ -314,16 +330,17 @@ class Shelf:
     ) -> None:
         """Take in what this worker wrote, as soon as it is known to be in the log."""
         call_id = change.id
+        lanes: list[Event] = events if wished else []  # of its own the scheduler need not be told
         if wished:
             self.wishes = [wish for wish in self.wishes if not _is_same(wish, change)]
-            if (request := self._promised.pop(call_id, None)) is not None:
+            if self._is_promised(change):
                 self._held.pop(call_id, None)
-                self._say(request, Verdict.MOVED)
-            elif call_id in self._asserting:
+                self._say(self._promised.pop(call_id)[0], Verdict.MOVED)
+            elif self._asserting.get(call_id, -2) == change.of:
                 del self._asserting[call_id]
                 if self._owed.get(call_id, (0, -1))[1] <= (change.of or 0):
                     self._owed.pop(call_id, None)
-                self._apply(plain, events)
+                self._apply(plain, lanes)
                 if isinstance(change, Row) and self._kept(change):
                     return
             else:
@@ -332,9 +349,9 @@ class Shelf:
         else:
             self._ordered.discard(call_id)
             self._refused.discard(call_id)
-            for offset in [o for o, name in self._unsure.items() if name == call_id and o < change.offset]:
+            for offset in [o for o, name in self._unsure.items() if name == call_id]:
                 del self._unsure[offset]
-                self._owe(call_id, change.offset)  # to a reader, that one is the last that counts
+                self._owe(call_id, max(offset, change.offset))  # to a reader, that one may be what counts
             if change.of is not None and change.of >= 0:
                 now = self._hands.back(change.of)
                 if now > change.of:
@@ -345,13 +362,14 @@ class Shelf:
             plain.append(change)
         elif not self._is_void(change):
             plain.append(self._placed(change))
-            if call_id in self._late:
-                self._apply(plain, events)
+        if call_id in self._late:
+            self._apply(plain, lanes)
+            for end in self._late.pop(call_id).values():
                 row = self.store.get(call_id)
-                for end in self._late.pop(call_id).values():
-                    self._take_out(end, row, events, pending=False)
-                    row = None
-                self._owe(call_id, change.offset)
+                if row is not None and row.offset > end.offset and not row.owner[1]:
+                    row = None  # somebody has put in another one since
+                self._take_out(end, row, events, pending=False)
+            self._owe(call_id, change.offset)
 
     def _kept(self, change: Row) -> bool:
         """Have a call at a later place in the log, if somebody has it in hand: it stays there."""
@@ -378,17 +396,20 @@ class Shelf:
 
     # --- what the log does not say ---------------------------------------------------------------
 
-    def _owe(self, call_id: str, offset: int) -> None:
-        """The record at this offset is the last one of a call, and does not say what is so."""
+    def _owe(self, call_id: str, offset: int, since: int | None = None) -> None:
+        """The record at this offset is the last one of a call, and does not say what is so.
+
+        ``since``: where the log says what is so, if that is not met by whoever reads from this record on.
+        """
         first, last = self._owed.get(call_id, (offset, offset))
-        self._owed[call_id] = (min(first, offset), max(last, offset))
+        self._owed[call_id] = (min(first, offset if since is None else since), max(last, offset))
 
     def _settle(self, events: list[Event]) -> None:
         """Write what is owed, and do what had to wait, of calls of which nothing is on its way."""
         if not self.caught_up:
             return
         for call_id in [i for i in self._later if not self._busy(i) and i not in self._refused]:
-            if self._is_asked(call_id):
+            if self._is_asked(call_id) or call_id in self._unsure.values():
                 continue
             for move in self._later.pop(call_id):
                 self._move(move, events)
@@ -442,7 +463,8 @@ class Shelf:
             if not self.caught_up and row.source is not None:
                 self._passed[row.source] = end.request
         self._cancelled.pop(end.id, None)
-        self._cancelled[end.id] = end.offset if row is None else max(end.offset, row.offset + 1)
+        until = end.offset if row is None else max(end.offset, row.offset + 1)
+        self._cancelled[end.id] = (until, row is not None, end.offset)
         if len(self._cancelled) > _CANCELLED:
             del self._cancelled[next(iter(self._cancelled))]
         ahead = row is not None and row.offset > end.offset
@@ -453,8 +475,8 @@ class Shelf:
         if row is not None and row.offset in self._hands:
             self._ask(end, row, events)
             return
-        if row is not None:
-            self._held.pop(end.id, None)
+        if row is not None and self._held.get(end.id, until) < until:
+            del self._held[end.id]
         if not end.request or pending:
             return
         if self.caught_up:
@@ -493,6 +515,9 @@ class Shelf:
         wish, _ = self._early.pop(request, (None, None))
         if isinstance(wish, Move) and verdict is Verdict.MOVED:
             self._note_moved(wish)
+        elif isinstance(wish, End) and verdict is Verdict.GONE and wish.id in self._cancelled:
+            until, _, at = self._cancelled[wish.id]
+            self._cancelled[wish.id] = (until, False, at)
 
     def _note_moved(self, move: Move) -> None:
         self._moved[move.id] = max(move.offset, self._moved.get(move.id, -1))
@@ -509,7 +534,9 @@ class Shelf:
     def _move(self, move: Move, events: list[Event]) -> None:
         """Let a call be due at another time; it gives up its place in the order of its key."""
         row = self.store.get(move.id)
-        if row is None:
+        if row is None and move.id in self._unsure.values():
+            self._later.setdefault(move.id, []).append(move)
+        elif row is None:
             self._say(move.request, Verdict.GONE)
         elif self._moved.get(move.id, -1) > move.offset:
             self._say(move.request, Verdict.MOVED)
@@ -520,7 +547,7 @@ class Shelf:
             self._moving[move.request] = (move, row, given)
             events.append(MoveAsked(self.place, given, move.request, row.source))
         elif row.source is not None and row.id not in self._held:
-            # Without its place nothing tells that it is not to come from the queue: not before the group knows.
+            # Without its place nothing tells that the queue's is not to come: not before the group knows.
             self.store.hold([row.offset])
             self._held[row.id] = row.offset
             self._moving[move.request] = (move, row, row.offset)
@@ -546,7 +573,7 @@ class Shelf:
         self._note_moved(move)
         self.store.hold([row.offset])
         self._held[row.id] = row.offset
-        self._promised[row.id] = move.request
+        self._promised[row.id] = move.request, row.offset
         self.wishes.append(replace(moved(row, move.due_ms), owner=self.owner))
 
     def answer(self, request: str, verdict: Verdict) -> None:
@@ -599,10 +626,13 @@ class Shelf:
     def catch_up(self) -> list[Event]:
         """Everything that was in the log is read: tell what there is, and answer who asked meanwhile."""
         self.caught_up = True
+        if self._since is None:
+            self._since = self._known_to
         self.store.hold([*self._hands, *self._held.values()])
         lanes = self.store.lanes()
         sources = {*self.store.sources(self._read_from), *self._passed}
-        events: list[Event] = [CaughtUp(self.place, tuple(lanes), sources, self.store.last_turn())]
+        events = self._untold
+        events.append(CaughtUp(self.place, tuple(lanes), sources, self.store.last_turn()))
         for call_id, (_, last) in list(self._owed.items()):
             row = self.store.get(call_id)
             if row is not None and row.offset > last:
@@ -620,7 +650,7 @@ class Shelf:
                 self._move(wish, events)
         self._settle(events)
         self._outlet.changed()
-        return events
+        return self._told()
 
     def look(self, now_ms: int, end: Callable[[], int]) -> list[Event]:
         """What is due.

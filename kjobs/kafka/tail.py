@@ -47,6 +47,8 @@ class Tail:
                 "queued.max.messages.kbytes": 1_024,
                 "fetch.message.max.bytes": 262_144,
                 "check.crcs": True,
+                # It has no group that would miss it, whatever the user's own limit for workers is.
+                "max.poll.interval.ms": 86_400_000,
             },
         )
         self._known: set[str] = set()

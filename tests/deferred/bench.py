@@ -109,8 +109,7 @@ class Bench:
 
     def catch_up(self) -> list[Event]:
         """The log is read to its end, and the shelf told that that is all."""
-        self.read()
-        return self._heard(self.shelf.catch_up())
+        return [*self.read(), *self._heard(self.shelf.catch_up())]
 
     # --- writing ---------------------------------------------------------------------------------
 

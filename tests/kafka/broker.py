@@ -38,6 +38,7 @@ class Found(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+    timestamp_ms: int
 
 
 class Broker:
@@ -204,6 +205,7 @@ class Broker:
                             message.key(),
                             message.value(),
                             tuple(headers_of(message)),
+                            message.timestamp()[1],
                         )
                     )
                 else:

@@ -8,6 +8,8 @@ import re
 import time
 from typing import Any
 
+from kjobs.core.deferred import Answered, End, Move, Row
+from kjobs.deferred import wire
 from tests.kafka.broker import Broker, Found
 from tests.proof import history as h
 
@@ -51,6 +53,71 @@ def _dead(record: Found) -> h.AnyEvent:
         headers=record.headers,
         source=(said["kj-topic"], int(said["kj-partition"]), int(said["kj-offset"])),
     )
+
+
+def delayed_dump(broker: Broker, topic: str, anchor: float) -> list[h.AnyEvent]:
+    """The records of the deferred store's log, as they were appended.
+
+    Args:
+        broker: where it is.
+        topic: the log.
+        anchor: what the wall clock is ahead of the history's, which the broker's stamps are turned into.
+    """
+    return [_delayed(record, anchor) for record in broker.read(topic)]
+
+
+def _delayed(record: Found, anchor: float) -> h.AnyEvent:
+    at = record.timestamp_ms / 1000 - anchor
+    change = wire.change(record.key, record.value, record.headers, record.offset)
+    match change:
+        case Row():
+            return h.DelayedLogged(
+                at,
+                "worker" if change.owner[1] else "",
+                place=record.place,
+                offset=record.offset,
+                name=change.id,
+                what="call",
+                call=call_of(record),
+                due=change.due_ms / 1000 - anchor,
+                rank=change.rank,
+                failures=change.failures,
+                of=change.of if change.of >= 0 else None,
+                value_digest=digest(change.value),
+            )
+        case End():
+            inc = "worker" if change.owner[1] else ""
+            return h.DelayedLogged(
+                at,
+                inc,
+                place=record.place,
+                offset=record.offset,
+                name=change.id,
+                what="end",
+                of=change.of,
+                request=change.request,
+            )
+        case Move():
+            return h.DelayedLogged(
+                at,
+                place=record.place,
+                offset=record.offset,
+                name=change.id,
+                what="move",
+                due=change.due_ms / 1000 - anchor,
+                request=change.request,
+            )
+        case Answered():
+            return h.DelayedLogged(
+                at,
+                "worker",
+                place=record.place,
+                offset=record.offset,
+                name=change.request,
+                what="answer",
+                request=change.request,
+                verdict=change.verdict.value,
+            )
 
 
 def final_commits(broker: Broker, group: str, topic: str) -> list[h.AnyEvent]:

@@ -13,7 +13,7 @@ from kjobs import App, EnqueueError, Handle
 from kjobs.job import Job
 from tests.kafka import jobs
 from tests.kafka.broker import Broker, Found
-from tests.kafka.dump import dead_dump, final_commits, queue_dump
+from tests.kafka.dump import dead_dump, delayed_dump, final_commits, queue_dump
 from tests.kafka.merging import Histories
 from tests.kafka.worker import Worker
 from tests.patience import PATIENCE, until
@@ -280,6 +280,7 @@ class Scenario:
         dump = [
             *queue_dump(self.broker, self.topic),
             *dead_dump(self.broker, self.dead_topic),
+            *delayed_dump(self.broker, self.log_topic, self._anchor),
             *final_commits(self.broker, self.group, self.topic),
         ]
         history = h.merge(self._histories.merged(), dump)

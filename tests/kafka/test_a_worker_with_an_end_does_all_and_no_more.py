@@ -17,11 +17,19 @@ def test_a_burst_waits_for_failing_and_retrying_calls(scenario: Scenario) -> Non
         scenario.enqueue("snooze", key=key)
         scenario.enqueue("dead", key=key)
         scenario.enqueue("ok", 0.3, key=key)
-    scenario.enqueue(delay=1.5)
     scenario.worker("--burst").ends(0)
     assert scenario.is_drained()
     history = scenario.judge(graceful_only=True)
-    assert len({event.call for event in history if isinstance(event, h.Effect)}) == 16
+    assert len({event.call for event in history if isinstance(event, h.Effect)}) == 15
+
+
+def test_a_burst_runs_what_is_due_and_does_not_wait_for_what_is_not(scenario: Scenario) -> None:
+    scenario.set_up(partitions=3)
+    due = {scenario.enqueue(delay=0, key=key).id for key in ("a", "b", None)}
+    scenario.enqueue(delay="1h")
+    scenario.worker("--burst").ends(0)
+    assert scenario.succeeded_calls() == due
+    assert len(scenario.waiting()) == 1
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])

@@ -7,7 +7,8 @@ Judged are, each under its own code: I1 nothing lost · I2 no phantom · I3 no o
 replay is a suffix · I5 no overlap in a process · I6 overlap between processes only by zombies, rising
 fences · I7 start only while assigned, and under a lease · I8 no commit past an unfinished call · I9
 commits never go back · I10 duplicates only where a fault explains them · I11 and none without a fault ·
-I12 never early · I14 attempts exact · I15 dead letters complete · I16 dead or done, not both · I18
+I12 never early · I13 of each delayed call one copy and not none, and verdicts that are true · I14
+attempts exact · I15 dead letters complete · I16 dead or done, not both · I18
 undecodable records are buried · I19 gaps are told · I20 commits reach the end · I23 log order is call
 order · I24 one offset, one call · I25 bounded · I26 stops when told · H0 the history contradicts itself,
 and proves nothing.
@@ -25,11 +26,13 @@ from .history import AnyEvent
 from .invariants_attempts import attempts_are_exact, never_early
 from .invariants_commits import commits_never_go_back, commits_pass_nothing
 from .invariants_dead import dead_letters_are_complete, dead_or_done
+from .invariants_delayed import delayed_calls_end, verdicts_are_true, what_is_withdrawn_ends
 from .invariants_duplicates import duplicates_are_explained
 from .invariants_log import log_order_is_call_order, offsets_are_calls
 from .invariants_loss import commits_reach_the_end, gaps_are_told, no_phantom, nothing_lost
 from .invariants_order import no_overtaking, replay_is_a_suffix
 from .invariants_ownership import fences_rise, leases_are_earned, no_overlap, starts_are_owned
+from .invariants_places import delayed_calls_keep_their_place
 from .invariants_process import memory_is_bounded, stops_when_told
 from .story import Story
 from .telling import tell
@@ -39,7 +42,7 @@ __all__ = ["CODES", "Config", "Rules", "Violation", "check"]
 
 #: The codes under which a history may be found wrong.
 CODES: Final = (
-    *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I14", "I15", "I16"),
+    *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I13", "I14", "I15", "I16"),
     *("I18", "I19", "I20", "I23", "I24", "I25", "I26", "H0"),
 )
 
@@ -49,6 +52,7 @@ _INVARIANTS: Final[tuple[_Invariant, ...]] = (
     nothing_lost,
     no_phantom,
     no_overtaking,
+    delayed_calls_keep_their_place,
     replay_is_a_suffix,
     no_overlap,
     fences_rise,
@@ -58,6 +62,9 @@ _INVARIANTS: Final[tuple[_Invariant, ...]] = (
     commits_never_go_back,
     duplicates_are_explained,
     never_early,
+    delayed_calls_end,
+    verdicts_are_true,
+    what_is_withdrawn_ends,
     attempts_are_exact,
     dead_letters_are_complete,
     dead_or_done,

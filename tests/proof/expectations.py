@@ -44,6 +44,9 @@ class Config:
             assignment is real.
         commit_window: the commit interval and one round trip: what finished longer ago than this
             must have been committed when a process is killed.
+        erase_window: the same for what finished in the deferred store, until its log says so.
+        notice: how long a worker may take to hear that somebody took a call out of the deferred store,
+            or replaced; None if that is not to be judged.
         report_lag: how long it may take from the end of an attempt until commits contain it.
         revoke_budget: how long a revocation waits for running calls; None: until they end.
         forgetful: commit metadata may overflow: finished offsets above the watermark, and failures,
@@ -67,6 +70,8 @@ class Config:
     session_timeout: float | None = None
     confirmed: bool = False
     commit_window: float = 1.0
+    erase_window: float = 1.0
+    notice: float | None = None
     report_lag: float = 0.0
     revoke_budget: float | None = None
     forgetful: bool = False

@@ -36,6 +36,11 @@ Headers: TypeAlias = tuple[tuple[str, bytes | None], ...]
 Result: TypeAlias = Literal["ok", "failed", "condemned", "discarded", "expired", "snoozed", "early"]
 
 
+def home(place: Place) -> Place:
+    """The partition of the queue that one of its deferred store's log belongs to; itself if it is one."""
+    return (place[0].removesuffix(".delayed"), place[1])
+
+
 # A struct and not a dataclass: workers write these on their hot path, and a million must be read quickly.
 class Event(msgspec.Struct, frozen=True, gc=False, tag=True, tag_field="ev", omit_defaults=True):
     """Something that happened at ``t`` in ``inc`` ("" where no process of ours did it)."""
@@ -62,6 +67,35 @@ class Enqueued(Event, frozen=True, kw_only=True):
     producer: str = ""
     seq: int | None = None
     due: float | None = None
+
+
+class Scheduled(Event, frozen=True, kw_only=True):
+    """The brokers acknowledged a delayed call: it is in the log of the deferred store.
+
+    Attributes:
+        name: the key of its record. A later call of the same name replaces it.
+        place, offset: where in the log; by these it is identified, wherever it is written again.
+        due: not to be run before (same clock as ``t``).
+    """
+
+    call: str
+    name: str
+    place: Place
+    offset: int
+    key: bytes | None = None
+    due: float
+
+
+class Told(Event, frozen=True, kw_only=True):
+    """Somebody who wanted a call cancelled, or moved to another time, was told what came of it.
+
+    Attributes:
+        request: which wish it was; its record is in the log of the deferred store.
+        verdict: the answer, or "unknown".
+    """
+
+    request: str
+    verdict: str
 
 
 class EnqueueFailed(Event, frozen=True, kw_only=True):
@@ -171,6 +205,60 @@ class Replayed(Event, frozen=True, kw_only=True):
     call: str | None
     place: Place
     offset: int
+
+
+# --- the deferred store ----------------------------------------------------------------------------
+
+
+class TookPlace(Event, frozen=True, kw_only=True):
+    """A delayed call is due in ``inc``, and takes its place in the order of its key.
+
+    ``before``: the offset in the queue that it comes before.
+    """
+
+    call: str
+    place: Place
+    offset: int
+    before: int
+
+
+class DelayedLogged(Event, frozen=True, kw_only=True):
+    """A record was appended to the log of the deferred store, by ``inc`` or (if empty) by an enqueuer.
+
+    Attributes:
+        name: its key: of a call, or of the request that is answered. A wish has the call's.
+        what: a call that waits; the end of one, or the wish for it (with ``request``); the wish to have one
+            moved; the answer to a wish.
+        call: which one waits; None if it cannot be decoded.
+        due: not to begin before.
+        rank: its place in the queue's order (before an offset, a turn), if it has one. The offset of a call
+            that came from the queue is its own.
+        failures: its failed attempts.
+        epoch: of the assignment in which it was written.
+        of: the offset of the record that it goes on from, or ends; a later one it does not replace.
+        value_digest: of its value.
+    """
+
+    place: Place
+    offset: int
+    name: str
+    what: Literal["call", "end", "move", "answer"]
+    call: str | None = None
+    due: float | None = None
+    rank: tuple[int, int] | None = None
+    failures: int = 0
+    epoch: int = 0
+    of: int | None = None
+    request: str = ""
+    verdict: str = ""
+    value_digest: str = ""
+
+
+class Compacted(Event, frozen=True, kw_only=True):
+    """Compaction took records of a log of the deferred store."""
+
+    place: Place
+    offsets: tuple[int, ...]
 
 
 # --- commits ---------------------------------------------------------------------------------------
@@ -307,6 +395,8 @@ class FinalCommit(Event, frozen=True, kw_only=True):
 #: Every kind of event, for reading.
 AnyEvent: TypeAlias = (
     Enqueued
+    | Scheduled
+    | Told
     | EnqueueFailed
     | EnqueueUnknown
     | AssignedTo
@@ -318,6 +408,9 @@ AnyEvent: TypeAlias = (
     | Effect
     | Buried
     | Replayed
+    | TookPlace
+    | DelayedLogged
+    | Compacted
     | Committed
     | CommitFailed
     | OffsetsReset

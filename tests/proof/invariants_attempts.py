@@ -11,21 +11,39 @@ _NOT_COUNTED = frozenset({"snoozed", "early"})
 
 
 def never_early(story: Story, config: Config, findings: Findings) -> None:
-    """I12: the body of a delayed call does not run before its time."""
-    for call, enqueued in story.enqueued.items():
-        dues = [event.due for event in enqueued if event.due is not None]
-        if not dues:
+    """I12: the body of a delayed call does not run before its time, of a moved one not before the new."""
+    for record in story.records():
+        dues = [event.due for event in story.enqueued.get(record.call or "", ()) if event.due is not None]
+        due = record.due if record.due is not None else min(dues, default=None)
+        if due is None and not record.wishes:
             continue
-        for record in story.positions[call]:
-            for attempt in record.attempts:
-                ran = attempt.ran and attempt.result not in ("early", "expired")
-                if ran and story.t(attempt.started) < min(dues) - config.early_slack:
-                    findings.add(
-                        "I12",
-                        f"{record} is due at {min(dues):.3f} and runs before",
-                        enqueued[0],
-                        story.at(attempt.started),
-                    )
+        for attempt in record.attempts:
+            if not attempt.ran or attempt.result in ("early", "expired"):
+                continue
+            earliest = _earliest(record, due, attempt.started)
+            if earliest is not None and story.t(attempt.started) < earliest - config.early_slack:
+                findings.add(
+                    "I12",
+                    f"{record} is due at {earliest:.3f} and runs before",
+                    record.source,
+                    story.at(attempt.started),
+                )
+
+
+def _earliest(record: Record, due: float | None, seq: int) -> float | None:
+    """When a call may begin, by what its enqueuer and those who moved it knew at ``seq``.
+
+    Of a wish that was not answered nobody knows whether it was followed: the earliest time counts.
+    """
+    earliest = due
+    for wish in record.wishes:
+        if wish.due is None or wish.seq > seq:
+            continue
+        if wish.verdict == "moved" and wish.told < seq:
+            earliest = wish.due
+        elif earliest is not None:
+            earliest = min(earliest, wish.due)
+    return earliest
 
 
 def attempts_are_exact(story: Story, config: Config, findings: Findings) -> None:
@@ -106,9 +124,14 @@ def _check_first(attempt: Attempt, story: Story, config: Config, findings: Findi
     # A failure that is not retried ends in a dead letter; only those that are retried are committed.
     for former in counted:
         owner = former.session
-        if former.due is None or owner is None or former.ended > began or config.forgetful:
+        if former.due is None or owner is None or former.ended > began or _is_overruled(former, began):
             continue
-        if owner.protects(former.record, story.t(former.ended), began, forgetful=False):
+        if _is_stored(former, began) or (
+            former.record.due is None
+            and not former.record.stays_at(former.started)
+            and not config.forgetful
+            and owner.protects(former.record, story.t(former.ended), began, forgetful=False)
+        ):
             lowest = max(lowest, former.number + 1)
     if not lowest <= attempt.number <= highest:
         wanted = str(lowest) if lowest == highest else f"{lowest} to {highest}"
@@ -125,10 +148,30 @@ def _check_first(attempt: Attempt, story: Story, config: Config, findings: Findi
         _check_due(earliest.due or 0.0, earliest, attempt, story, config, findings)
 
 
+def _is_stored(former: Attempt, before: int) -> bool:
+    """Whether the deferred store knew of a failure, and of no older state, at a time."""
+    stay = next((stay for stay in former.record.stays if stay.began < before <= stay.ended), None)
+    if stay is None:
+        return False
+    rows = [row for seq, row in stay.rows if seq < before]
+    return rows[-1].failures >= former.number
+
+
+def _is_overruled(former: Attempt, before: int) -> bool:
+    """Whether somebody else has written later, and not known of a failure: a zombie."""
+    stay = next((stay for stay in former.record.stays if stay.began < before <= stay.ended), None)
+    if stay is None:
+        return False
+    seq, row = [(seq, row) for seq, row in stay.rows if seq < before][-1]
+    return seq > former.ended and row.inc != former.inc and row.failures < former.number
+
+
 def _check_due(
     due: float, previous: Attempt, attempt: Attempt, story: Story, config: Config, findings: Findings
 ) -> None:
     started = story.t(attempt.started)
+    moves = [w.due for w in attempt.record.wishes if w.due is not None and w.seq < attempt.started]
+    due = min([due, *moves])  # that one that was moved is not early is I12
     if started < due - config.early_slack:
         findings.add(
             "I14",

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from .expectations import Config
 from .history import AssignedTo, Committed, FinalCommit, OffsetsReset
-from .story import NEVER, Log, Record, Story
+from .story import Log, Record, Story
 from .violations import Findings
 
 
@@ -43,8 +43,7 @@ def _pass(
     while reached < len(log.order) and log.order[reached].offset < event.offset:
         record = log.order[reached]
         reached += 1
-        late = sent is not None and record.settled != NEVER and story.t(record.settled) > sent
-        if (record.settled > seq or late) and not record.excused:
+        if not record.excused and not _safe(record, seq, sent, story):
             open_.append(record)
     if open_:
         first = open_[0]
@@ -60,6 +59,16 @@ def _pass(
             event,
         )
     return reached
+
+
+def _safe(record: Record, seq: int, sent: float | None, story: Story) -> bool:
+    """Whether a record was finished, or in the deferred store, when a commit was sent."""
+    done = min(record.settled, record.withdrawn)
+    if sent is None:
+        return done <= seq or record.stays_at(seq)
+    if done <= seq and story.t(done) <= sent:
+        return True
+    return any(story.t(stay.began) <= sent < story.t(stay.ended) for stay in record.stays)
 
 
 def commits_never_go_back(story: Story, config: Config, findings: Findings) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 
 from .expectations import Config
 from .history import DeadLogged
+from .invariants_duplicates import came_back
 from .story import Attempt, Record, Session, Story
 from .violations import Findings
 
@@ -80,6 +81,10 @@ def _culprit(
         if attempt.started < buried or session is None:
             continue
         began = attempt.started if attempt.session is None else attempt.session.began
+        if record.stays and (record.due is not None or came_back(record, began, attempt)):
+            if not came_back(record, began, attempt):
+                return attempt
+            continue
         if session.protects(record, story.t(buried), began, forgetful=config.forgetful):
             return attempt
     return None

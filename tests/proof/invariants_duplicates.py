@@ -20,7 +20,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from .expectations import Config
-from .story import Attempt, Story
+from .story import Attempt, Record, Story
 from .violations import Findings
 
 
@@ -60,23 +60,39 @@ def _excused(former: Attempt, latter: Attempt, story: Story, config: Config) -> 
         return False
     heir = latter.started if latter.session is None else latter.session.began
     done = story.t(former.done)
-    if former.ended < heir and session.protects(
-        former.record, story.t(former.ended), heir, forgetful=config.forgetful
-    ):
-        return False
-    if config.forgetful:
+    record = former.record
+    if former.ended < heir and not came_back(record, heir, latter):
+        known = session.protects(record, story.t(former.ended), heir, forgetful=config.forgetful)
+        if record.due is not None or known:
+            return False
+    if config.forgetful and record.due is None:
         return True  # what finished above the watermark may be forgotten with any owner
     process = story.processes[former.inc]
-    since = done + config.commit_window
+    window = max(config.commit_window, config.erase_window) if record.stays else config.commit_window
+    since = done + window
     if process.crashed and story.t(process.gone) <= since:
         return True
     if session.how == "lost":
         return True
     disturbed = [(story.t(began), story.t(ended)) for began, ended in process.frozen]
     disturbed += [(out.began, out.ended) for out in story.outages if out.inc in ("", former.inc)]
-    if any(began <= since and done <= ended + config.commit_window for began, ended in disturbed):
+    if any(began <= since and done <= ended + window for began, ended in disturbed):
         return True
     if config.revoke_budget is None or session.how != "revoked":
         return False
+    if record.stays and story.t(session.ended) <= since:
+        return True  # what was to be written about it was given up on with the partition
     waited = story.t(session.ended) - story.t(former.started)
     return former.started < session.ended < former.done and waited >= config.revoke_budget
+
+
+def came_back(record: Record, heir: int, latter: Attempt) -> bool:
+    """Whether the store's log still had it when the next owner took over, or by another's word again."""
+    for stay in record.stays:
+        row, session = stay.rows[0][1], latter.session
+        own = (
+            stay.began > heir and session is not None and (row.inc, row.epoch) == (session.inc, session.epoch)
+        )
+        if stay.ended > heir and stay.began < latter.started and not own:
+            return True
+    return False

@@ -13,15 +13,18 @@ from .violations import Findings
 def nothing_lost(story: Story, config: Config, findings: Findings) -> None:
     """I1: every acknowledged call is in the log, and ends as done, dead or deliberately dropped.
 
-    I18: so does every record that is not a call, as a dead letter.
+    I13: so does every delayed call. I18: and every record that is not a call, as a dead letter.
     """
     for record in story.records():
         if record.excused:
             continue
         if config.dumped and not record.logged:
-            findings.add("I1", f"{record} was acknowledged and is not in the log", record.source)
+            code = "I1" if record.due is None else "I13"
+            findings.add(code, f"{record} was acknowledged and is not in the log", record.source)
         elif config.drained and not _finished(record, config):
-            code = "I18" if record.call is None and not record.burials else "I1"
+            code = "I1" if record.due is None else "I13"
+            if record.call is None and not record.burials:
+                code = "I18"
             findings.add(code, f"{record} {_shape(record, config)}", *_evidence(story, record))
     if config.dumped:
         for call, times in story.replayed.items():
@@ -36,6 +39,8 @@ def nothing_lost(story: Story, config: Config, findings: Findings) -> None:
 
 def _finished(record: Record, config: Config) -> bool:
     if record.dead or (record.burials and not config.dumped):
+        return True
+    if record.withdrawn != NEVER:
         return True
     if any(attempt.result in ("discarded", "expired") for attempt in record.attempts):
         return True
@@ -74,7 +79,7 @@ def no_phantom(story: Story, config: Config, findings: Findings) -> None:
                 findings.add("I2", f"{record} runs and is not in the log", story.at(attempt.started))
                 told.add(record.call or "")
     for call, records in story.positions.items():
-        if call in told or call in story.enqueued or call in story.unknown:
+        if call in told or call in story.enqueued or call in story.unknown or call in story.scheduled:
             continue
         begun = [attempt for record in records for attempt in record.attempts]
         evidence = story.at(begun[0].started) if begun else records[0].source

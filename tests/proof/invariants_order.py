@@ -49,8 +49,8 @@ def _released(record: Record, config: Config) -> int:
     if record.excused:
         return -1  # retention took it: whoever owns the partition now cannot know that it still runs
     if config.relaxed(record.call):
-        return min([record.settled, *(attempt.ended for attempt in record.attempts)])
-    return record.settled
+        return min([record.released, *(attempt.ended for attempt in record.attempts)])
+    return record.released
 
 
 def _last_word(record: Record, story: Story) -> tuple[AnyEvent | None, ...]:
@@ -77,7 +77,8 @@ def _by_effects(
                 story.at(effect),
             )
         mark = min(effect, record.given_up)
-        if mark != NEVER and mark > latest and not record.excused and not config.relaxed(record.call):
+        settled = mark != NEVER and record.released == record.settled
+        if settled and mark > latest and not record.excused and not config.relaxed(record.call):
             latest, blocker = mark, record
 
 
@@ -98,6 +99,8 @@ def _walk(session: Session, story: Story, config: Config, findings: Findings) ->
         record = attempt.record
         if attempt.started > session.ended:
             continue  # I7 tells
+        if record.stays:
+            continue  # it came from the deferred store, or may have
         if record.offset < session.floor and attempt.ran:
             findings.add(
                 "I4",
@@ -141,6 +144,8 @@ def _check_gap(
     skipped = lane[last + 1 : attempt.record.rank]
     if any(record.settled > attempt.started for record in skipped):
         return  # it overtook them: I3 tells
+    if any(record.excused or record.stays or record.withdrawn < attempt.started for record in skipped):
+        return  # what is known of them is in the deferred store, and not in commits
     if any(config.relaxed(record.call) for record in lane):
         return  # a relaxed call was finished later than its followers: no unbroken run is to be expected
     findings.add(

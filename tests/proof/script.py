@@ -7,6 +7,7 @@ grows, a commit takes the watermark and renews the lease, the end dumps everythi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ from .history import (
     Buried,
     Committed,
     DeadLogged,
+    DelayedLogged,
     Effect,
     Ended,
     Enqueued,
@@ -29,8 +31,12 @@ from .history import (
     Place,
     Result,
     RevokedFrom,
+    Scheduled,
     Started,
     TermBegan,
+    Told,
+    TookPlace,
+    home,
 )
 
 TOPIC = "kjobs.mail"
@@ -79,6 +85,9 @@ class Script:
         self._epochs: dict[tuple[str, Place], int] = {}
         self._seqs: dict[str, int] = {}
         self._first: dict[str, Logged] = {}
+        self._ends: dict[int, int] = {}
+        self._names: dict[str, str] = {}
+        self._dues: dict[str, float] = {}
 
     # --- time ----------------------------------------------------------------------------------------
 
@@ -195,7 +204,7 @@ class Script:
     def start(self, inc: str, what: str | Logged, attempt: int = 1, *, epoch: int | None = None) -> Run:
         """Begin an attempt."""
         record = self.record(what)
-        run = Run(inc, record, attempt, self._epochs[inc, record.place] if epoch is None else epoch)
+        run = Run(inc, record, attempt, self._epochs[inc, home(record.place)] if epoch is None else epoch)
         self.add(
             Started(
                 self.tick(),
@@ -242,12 +251,12 @@ class Script:
             )
         )
         if result in ("ok", "discarded", "expired"):
-            self._shelves[record.place].settled.add(record.offset)
+            self._settle(record)
 
     def decide(self, inc: str, what: str | Logged, result: Result) -> None:
         """Say what becomes of a call without running it."""
         record = self.record(what)
-        self.end(Run(inc, record, 1, self._epochs[inc, record.place]), result)
+        self.end(Run(inc, record, 1, self._epochs[inc, home(record.place)]), result)
 
     def run(
         self,
@@ -272,10 +281,10 @@ class Script:
                 self.tick(), inc, call=record.call, place=record.place, offset=record.offset, reason=reason
             )
         )
-        self._shelves[record.place].settled.add(record.offset)
+        self._settle(record)
         dead = DeadLogged(
             0.0,
-            place=(f"{topic}.dead", part),
+            place=(f"{home(record.place)[0]}.dead", part),
             offset=len(self.dead),
             call=record.call,
             key=record.key,
@@ -286,6 +295,113 @@ class Script:
         if written:
             self.dead.append(dead)
         return dead
+
+    def _settle(self, record: Logged) -> None:
+        if home(record.place) == record.place:
+            self._shelves[record.place].settled.add(record.offset)
+
+    # --- the deferred store ----------------------------------------------------------------------------
+
+    def schedule(
+        self,
+        call: str,
+        *,
+        due_in: float,
+        key: bytes | None = None,
+        part: int = 0,
+        name: str | None = None,
+        written: bool = True,
+    ) -> None:
+        """Delay a call; ``name``: that of an earlier one, which it replaces."""
+        due = self.tick() + due_in
+        place = (f"{TOPIC}.delayed", part)
+        record = Logged(
+            0.0,
+            place=place,
+            offset=self._ends.get(part, 0),
+            call=call,
+            key=key,
+            value_digest=f"digest of {call}",
+        )
+        self._first[call] = record
+        self._names[call] = name or call
+        self._dues[call] = due
+        if written:
+            self._log("", call, what="call", due=due, digest=record.value_digest)
+        self.add(
+            Scheduled(
+                self.now,
+                call=call,
+                name=self._names[call],
+                place=place,
+                offset=record.offset,
+                key=key,
+                due=due,
+            )
+        )
+
+    def take_place(self, inc: str, call: str, *, before: int | None = None) -> None:
+        """Let a delayed call that is due take its place behind what is in the queue."""
+        record = self._first[call]
+        if before is None:
+            before = len(self.shelf(record.place[1]).records)
+        event = TookPlace(
+            self.tick(), inc, call=call, place=record.place, offset=record.offset, before=before
+        )
+        self.add(event)
+
+    def store(
+        self,
+        inc: str,
+        call: str,
+        *,
+        due_in: float = 0.0,
+        failures: int = 0,
+        rank: tuple[int, int] | None = None,
+    ) -> None:
+        """Write a call to the deferred store's log, acknowledged: for a retry, or behind one."""
+        record = self._first[call]
+        if home(record.place) == record.place:
+            self._names[call] = f"{call}@{record.offset}"
+            rank = (record.offset, 1 << 53) if rank is None else rank
+        self.tick()
+        self._log(inc, call, what="call", due=self.now + due_in, failures=failures, rank=rank)
+        self._settle(record)
+
+    def erase(self, inc: str, call: str) -> None:
+        """Write to the deferred store's log that a call waits no more."""
+        self.tick()
+        self._log(inc, call, what="end")
+
+    def ask(self, call: str, *, due_in: float | None = None, request: str = "r1") -> None:
+        """Wish a call not to run, or to run at another time."""
+        self.tick()
+        if due_in is None:
+            self._log("", call, what="end", request=request)
+        else:
+            self._log("", call, what="move", request=request, due=self.now + due_in)
+
+    def answer(self, inc: str, verdict: str, *, request: str = "r1") -> None:
+        """Tell whoever asked what comes of it."""
+        self.tick()
+        self._log(inc, request, what="answer", request=request, verdict=verdict)
+        self.add(Told(self.tick(), request=request, verdict=verdict))
+
+    def _log(self, inc: str, name: str, *, digest: str = "", **said: Any) -> None:
+        part = self._first[name].place[1] if name in self._first else 0
+        offset = self._ends[part] = self._ends.get(part, 0) + 1
+        event = DelayedLogged(
+            self.now,
+            inc,
+            place=(f"{TOPIC}.delayed", part),
+            offset=offset - 1,
+            name=self._names.get(name, name),
+            call=name if said["what"] == "call" else None,
+            value_digest=digest,
+            epoch=self._epochs.get((inc, (TOPIC, part)), 0),
+            **said,
+        )
+        self.add(event)
 
     # --- processes -------------------------------------------------------------------------------------
 

@@ -13,7 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from .history import AnyEvent, DeadLogged, Enqueued, FinalCommit, Gap, GapInjected, Headers, Place, Result
+from .history import (
+    AnyEvent,
+    DeadLogged,
+    DelayedLogged,
+    Enqueued,
+    FinalCommit,
+    Gap,
+    GapInjected,
+    Headers,
+    Place,
+    Result,
+)
 
 #: The seq of what did not happen: later than everything.
 NEVER = sys.maxsize
@@ -36,6 +47,11 @@ class Record:
         effect: seq of the first time that its body did its work.
         burials: seq and session of each acknowledged dead letter.
         dead: its dead letters in the dump.
+        due: when it is due, if it was enqueued with a delay.
+        stays: its times in the deferred store.
+        withdrawn: seq from which on it need not run: it was cancelled, or replaced.
+        displaced: seq from which on it may have no place in the order of its key: it was to be moved.
+        wishes: what others wanted of it, in the order of the log.
     """
 
     place: Place
@@ -56,16 +72,72 @@ class Record:
     attempts: list[Attempt] = field(default_factory=list)
     burials: list[tuple[int, Session | None]] = field(default_factory=list)
     dead: list[DeadLogged] = field(default_factory=list)
+    due: float | None = None
+    stays: list[Stay] = field(default_factory=list)
+    withdrawn: int = NEVER
+    displaced: int = NEVER
+    wishes: list[Wish] = field(default_factory=list)
 
     @property
     def excused(self) -> bool:
         """Whether it need not be finished."""
         return self.deleted or self.left_out
 
+    @property
+    def released(self) -> int:
+        """Seq from which on it does not hold up others: it is finished, or need not run now."""
+        return min(self.settled, self.withdrawn, self.displaced)
+
+    def stays_at(self, seq: int) -> bool:
+        """Whether the deferred store had it."""
+        return any(stay.began <= seq < stay.ended for stay in self.stays)
+
     def __str__(self) -> str:
         what = "an undecodable record" if self.call is None else f"call {self.call!r}"
         key = "" if self.key is None else f" of key {self.key!r}"
         return f"{what}{key} at {self.place[0]}[{self.place[1]}]@{self.offset}"
+
+
+@dataclass(slots=True, eq=False)
+class Stay:
+    """A time in which the log of the deferred store said that a call waits, from seq to seq.
+
+    Attributes:
+        rows: seq, and what the record says: failures, rank.
+    """
+
+    began: int
+    ended: int = NEVER
+    rows: list[tuple[int, DelayedLogged]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Wish:
+    """Somebody wanted a call not to run, or (``due``) to run at another time.
+
+    Attributes:
+        seq: of its record in the log.
+        done: seq of the record that moves it.
+        told: seq of the answer, as whoever asked was told.
+        inc: who answered.
+    """
+
+    request: str
+    seq: int
+    due: float | None
+    done: int = NEVER
+    told: int = NEVER
+    verdict: str = ""
+    inc: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Placing:
+    """A delayed call took its place in the order of its key, before an offset of the queue."""
+
+    seq: int
+    record: Record
+    before: int
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +150,7 @@ class Session:
         commits: of each acknowledged commit the seq, the time up to which attempts that had ended are
             surely in it, and the offset.
         attempts: in the order they began, within the session's time or not.
+        placings: the places that delayed calls took.
     """
 
     inc: str
@@ -90,6 +163,7 @@ class Session:
     how: str = ""
     commits: list[tuple[int, float, int]] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
+    placings: list[Placing] = field(default_factory=list)
 
     def protects(self, record: Record, t: float, before: int, *, forgetful: bool) -> bool:
         """Whether what happened to the record until ``t`` was surely committed before seq ``before``."""
@@ -236,6 +310,10 @@ class Story:
     Attributes:
         clashes: what two events say differently about one offset: message, and the two.
         positions: the known records of each call.
+        scheduled: the calls that were enqueued with a delay.
+        wishes: what others wanted of calls.
+        waiting: what a reader of a deferred store's log finds in the end, by name; None for a call that
+            nobody knows.
         odd_effects: effects that no attempt accounts for: message, seq.
         doubled: attempts whose body did its work more than once, with the seq of the second time.
     """
@@ -247,6 +325,9 @@ class Story:
     processes: dict[str, Process] = field(default_factory=dict)
     positions: defaultdict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
     enqueued: defaultdict[str, list[Enqueued]] = field(default_factory=lambda: defaultdict(list))
+    scheduled: set[str] = field(default_factory=set)
+    wishes: list[Wish] = field(default_factory=list)
+    waiting: dict[Place, dict[str, Record | None]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     unknown: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     replayed: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))

@@ -15,6 +15,7 @@ from .history import (
     Buried,
     Committed,
     DeadLogged,
+    DelayedLogged,
     Effect,
     Ended,
     Enqueued,
@@ -36,11 +37,15 @@ from .history import (
     Place,
     Replayed,
     RevokedFrom,
+    Scheduled,
     Started,
     TermBegan,
     Thawed,
+    TookPlace,
+    home,
 )
-from .story import NEVER, Attempt, Lease, Log, Outage, Process, Record, Session, Story
+from .shelving import read_stores
+from .story import NEVER, Attempt, Lease, Log, Outage, Placing, Process, Record, Session, Story
 from .violations import Findings
 
 _Handler = Callable[[int, Any], None]
@@ -53,6 +58,7 @@ def tell(history: Iterable[AnyEvent], config: Config, findings: Findings) -> Sto
     """Read a history twice: for the logs, and for what the processes did with them."""
     story = Story(sorted(history, key=attrgetter("t")))
     _Logs(story).read()
+    read_stores(story)
     _Deeds(story, config, findings).read()
     return story
 
@@ -69,12 +75,16 @@ class _Logs:
 
     def __init__(self, story: Story) -> None:
         self._story = story
+        #: Where enqueuers put calls into the deferred store.
+        self._in_store: dict[tuple[Place, int], DelayedLogged] = {}
 
     def read(self) -> None:
         story = self._story
         handlers: dict[type[Event], _Handler] = {
             Logged: self._logged,
             Enqueued: self._enqueued,
+            Scheduled: self._scheduled,
+            DelayedLogged: self._delayed_logged,
             EnqueueFailed: lambda _, event: story.failed.add(event.call),
             EnqueueUnknown: self._unknown,
             Replayed: self._replayed,
@@ -118,6 +128,15 @@ class _Logs:
                 (f"call {event.call!r} was acknowledged at the offset of {record}", record.source, event)
             )
 
+    def _scheduled(self, _: int, event: Scheduled) -> None:
+        self._story.scheduled.add(event.call)
+        record = Record(event.place, event.offset, event.call, event.key, event, due=event.due)
+        self._log(event.place).records[event.offset] = record
+
+    def _delayed_logged(self, _: int, event: DelayedLogged) -> None:
+        if event.what == "call" and not event.inc:
+            self._in_store[event.place, event.offset] = event
+
     def _unknown(self, _: int, event: EnqueueUnknown) -> None:
         self._story.unknown[event.call] += 1
 
@@ -131,7 +150,10 @@ class _Logs:
         for record in log.order:
             if record.call is not None:
                 self._story.positions[record.call].append(record)
-            if record.key is not None:
+            if record.due is not None:
+                if (put := self._in_store.get((record.place, record.offset))) is not None:
+                    record.logged, record.digest = True, put.value_digest
+            elif record.key is not None:
                 lane = lanes[record.key]
                 record.rank = len(lane)
                 lane.append(record)
@@ -171,6 +193,7 @@ class _Deeds:
             Ended: self._ended,
             Effect: self._effect,
             Buried: self._buried,
+            TookPlace: self._took_place,
             Committed: self._committed,
             OffsetsReset: self._reset,
             FinalCommit: self._final,
@@ -267,7 +290,7 @@ class _Deeds:
 
     def _started(self, seq: int, event: Started) -> None:
         process = self._alive(seq, event)
-        attempt = self._attempt(seq, event, process.epochs.get((event.place, event.epoch)))
+        attempt = self._attempt(seq, event, process.epochs.get((home(event.place), event.epoch)))
         process.running.setdefault((event.place, event.offset), []).append(attempt)
         process.latest[event.call] = attempt
 
@@ -275,7 +298,7 @@ class _Deeds:
         process = self._alive(seq, event)
         attempt = self._running(process, event)
         if attempt is None:
-            attempt = self._attempt(seq, event, process.epochs.get((event.place, event.epoch)))
+            attempt = self._attempt(seq, event, process.epochs.get((home(event.place), event.epoch)))
             attempt.ran = False
             if event.result not in _WITHOUT_RUN:
                 self._findings.add("H0", f"an attempt ended {event.result!r} that never started", event)
@@ -339,9 +362,9 @@ class _Deeds:
     def _buried(self, seq: int, event: Buried) -> None:
         process = self._alive(seq, event)
         if event.epoch is None:
-            session = process.sessions.get(event.place)
+            session = process.sessions.get(home(event.place))
         else:
-            session = process.epochs.get((event.place, event.epoch))
+            session = process.epochs.get((home(event.place), event.epoch))
         record = self._record(event)
         if not any(attempt.inc == event.inc and attempt.session is session for attempt in record.attempts):
             attempt = self._attempt(seq, event, session)
@@ -349,6 +372,12 @@ class _Deeds:
             attempt.ended = attempt.until = seq
         record.burials.append((seq, session))
         self._settle(record, seq, by_success=False)
+
+    def _took_place(self, seq: int, event: TookPlace) -> None:
+        session = self._alive(seq, event).sessions.get(home(event.place))
+        record = self._log(event.place).records.get(event.offset)
+        if session is not None and record is not None:
+            session.placings.append(Placing(seq, record, event.before))
 
     def _settle(self, record: Record, seq: int, *, by_success: bool) -> None:
         record.settled = min(record.settled, seq)

@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 # These note their histories when they are imported.
-from . import bad_histories_attempts, bad_histories_ends, bad_histories_frame, good_histories_quiet  # noqa: F401
+from . import (  # noqa: F401
+    bad_histories_attempts,
+    bad_histories_delayed,
+    bad_histories_ends,
+    bad_histories_frame,
+    good_histories_delayed,
+    good_histories_quiet,
+)
 from .bad_histories import BAD, Bad
 from .checker import CODES, Config, Violation, check
 from .good_histories import GOOD

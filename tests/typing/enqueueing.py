@@ -8,6 +8,7 @@ from typing import Any, assert_type
 from uuid import UUID
 
 from kjobs import App, Handle, args, batch, job
+from kjobs.core.deferred import Verdict
 
 
 @job(key="user_id")
@@ -51,6 +52,17 @@ def enqueue_with_options() -> None:
     assert_type(send_email.options(key=7, at=datetime.now(UTC), ack="none").delay(7, template="x"), Handle)
     assert_type(send_email.options(key=UUID(int=1), delay=1.5).delay_many([(7,)]), list[Handle])
     send_email.options(key=None)
+
+
+def take_back() -> None:
+    """What was delayed can be cancelled, and moved."""
+    handle = send_email.options(delay="7d").delay(7)
+    assert_type(handle.cancel(), Verdict)
+    assert_type(handle.reschedule(at=datetime.now(UTC)), Verdict)
+    assert_type(handle.reschedule(delay=timedelta(days=1)), Verdict)
+    handle.reschedule("5m")  # type: ignore[call-arg,arg-type]  # pyright: ignore[reportCallIssue]
+    if handle.cancel():
+        pass
 
 
 def enqueue_many() -> None:

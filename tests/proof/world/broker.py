@@ -1,26 +1,26 @@
-"""The simulated broker: logs of queues, dead letters, committed offsets."""
+"""The simulated broker's queues: logs of calls."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import methodcaller
 
 from kjobs.core.events import Place
 
-from .plan import Script
+_offset = methodcaller("offset")
 
 
 class SimRecord:
-    """A record as the scheduler sees it, with the script of its call."""
+    """A record as the scheduler sees it."""
 
-    __slots__ = ("_at", "_key", "_offset", "call", "script")
+    __slots__ = ("_at", "_key", "_offset", "_value")
 
-    def __init__(self, offset: int, key: bytes | None, at: float, call: str | None, script: Script) -> None:
+    def __init__(self, offset: int, key: bytes | None, at: float, value: bytes) -> None:
         self._offset = offset
         self._key = key
         self._at = at
-        self.call = call
-        self.script = script
+        self._value = value
 
     def offset(self) -> int:
         return self._offset
@@ -29,7 +29,7 @@ class SimRecord:
         return self._key
 
     def value(self) -> bytes:
-        return (self.call or "?").encode()
+        return self._value
 
     def headers(self) -> None:
         return None
@@ -41,18 +41,18 @@ class SimRecord:
         return 50
 
 
-@dataclass(slots=True)
 class Log:
     """A partition of a queue topic. Offsets may have gaps, as transactions and compaction leave them."""
 
-    place: Place
-    records: list[SimRecord]
-    low: int = 0
-    end: int = 0
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.records: list[SimRecord] = []
+        self.low = 0
+        self.end = 0
 
-    def append(self, key: bytes | None, at: float, call: str | None, script: Script) -> SimRecord:
+    def append(self, key: bytes | None, at: float, value: bytes) -> SimRecord:
         """Add a record at the end."""
-        record = SimRecord(self.end, key, at, call, script)
+        record = SimRecord(self.end, key, at, value)
         self.records.append(record)
         self.end += 1
         return record
@@ -63,16 +63,12 @@ class Log:
 
     def read(self, offset: int, most: int) -> tuple[Sequence[SimRecord], int]:
         """Records from an offset on, and the offset to go on at."""
-        found: list[SimRecord] = []
-        for record in self.records:
-            if record.offset() >= max(offset, self.low):
-                found.append(record)
-                if len(found) == most:
-                    return found, record.offset() + 1
+        first = bisect_left(self.records, max(offset, self.low), key=_offset)
+        found = self.records[first : first + most]
+        if len(found) == most:
+            return found, found[-1].offset() + 1
         return found, max(offset, self.end)
 
-    def delete_to(self, offset: int) -> list[SimRecord]:
-        """Retention: forget what is below an offset; returns what was forgotten by it."""
-        gone = [record for record in self.records if self.low <= record.offset() < offset]
+    def delete_to(self, offset: int) -> None:
+        """Retention: forget what is below an offset."""
         self.low = max(self.low, offset)
-        return gone

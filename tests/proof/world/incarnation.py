@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kjobs.core.checkpoint import decode
 from kjobs.core.commands import (
+    Answer,
     BuryEntry,
+    CloseStore,
     Command,
     Commit,
+    Defer,
     Dropped,
+    Erase,
+    FetchLane,
     Lease,
+    OpenStore,
     Pause,
     Recall,
+    Release,
     Resume,
     Retrying,
     Start,
@@ -23,9 +31,9 @@ from kjobs.core.events import (
     Assigned,
     Buried,
     Committed,
+    Due,
     Event,
     Fetched,
-    Finished,
     Lost,
     NotBuried,
     Place,
@@ -35,32 +43,37 @@ from kjobs.core.events import (
     Skipped,
     Stopping,
 )
-from kjobs.core.outcome import OK, Early, Expired, Outcome
 from kjobs.core.partition import Entry
 from kjobs.core.resume import resume
 from kjobs.core.scheduler import Scheduler
 from tests.proof import history as h
 
-from .broker import SimRecord
+from .disk import QUEUE_ID, Host
 from .group import Member
-from .outcomes import outcome_of, result_of
+from .keeper import Keeper
+from .slots import Slots
 
 if TYPE_CHECKING:
     from .world import World
 
-#: Seconds after which a slot lets other keys have a turn.
-_TURN = 0.05
+#: Seconds at most between two turns of an owner that has nothing to do.
+_IDLE = 0.3
 
 
 class Incarnation:
     """A worker process, from its start to its end."""
 
-    def __init__(self, world: World, name: str, member: Member) -> None:
+    def __init__(self, world: World, name: str, member: Member, host: Host) -> None:
         self.world = world
         self.name = name
         self.member = member
+        self.host = host
         plan = world.plan
-        self.scheduler = Scheduler(plan.bounds, plan.rhythm, chain=plan.chain, metadata=plan.metadata)
+        self.scheduler = Scheduler(
+            plan.bounds, plan.rhythm, chain=plan.chain, metadata=plan.metadata, lane_wait=plan.lane_wait
+        )
+        self.keeper = Keeper(self)
+        self.slots = Slots(self)
         self.alive = True
         self.frozen = False
         self.isolated = False
@@ -70,30 +83,50 @@ class Incarnation:
         self.stop_by = 0.0
         self._thawed: list[Callable[[], None]] = []
         self._positions: dict[Place, int] = {}
+        self._assignments: Counter[Place] = Counter()
         self._paused: set[Place] = set()
-        self._ready: deque[Entry] = deque()
-        self._running = 0
-        self._done: list[Entry] = []
-        self._returned: list[Entry] = []
         self._answers: list[Event] = []
-        self._lease = float("-inf")
         self._in_transit: deque[Callable[[], None]] = deque()
         self._revoking: tuple[list[Place], float] | None = None
-        self._told: dict[Entry, int] = {}
+        self._pause = 0.0
+        self._wake_at = float("inf")
+        self._stalled_until = 0.0
 
     @property
     def heard(self) -> bool:
         """Whether the group hears from it."""
         return self.alive and not self.frozen and not self.isolated
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything that it has not finished."""
+        return bool(self.scheduler.held) or self.keeper.busy
+
     # --- the owner ---------------------------------------------------------------------------------
+
+    def wake(self, delay: float | None = None) -> None:
+        """Take a turn soon."""
+        world = self.world
+        at = world.now + (world.rng.uniform(0.001, 0.02) if delay is None else delay)
+        at = max(at, self._stalled_until)
+        if at >= self._wake_at:
+            return
+        self._wake_at = at
+
+        def step() -> None:
+            if self._wake_at == at:
+                self._wake_at = float("inf")
+                self.step()
+
+        world.after(at - world.now, step)
 
     def step(self) -> None:
         """One turn of the owner thread."""
         if not self.alive or self.frozen:
             return
         world = self.world
-        self._handle(self._gather())
+        events = self._gather()
+        self._handle(events)
         if self._revoking is not None:
             self._go_on_revoking()
         elif not self.isolated:
@@ -109,23 +142,27 @@ class Incarnation:
                     self._leave()
                     return
             else:
-                self._handle(self._fetch())
+                fetched = self._fetch()
+                self._handle(fetched)
+                events += fetched
         world.note_held(self)
+        self._go_on(busy=bool(events) or self._revoking is not None or self.stopping)
+
+    def _go_on(self, *, busy: bool) -> None:
+        """Take another turn: soon if there is much to do, later if there is nothing."""
+        world = self.world
         pause = world.rng.uniform(0.003, 0.04)
+        self._pause = pause if busy else min(_IDLE, self._pause * 1.5 + pause)
         if world.rng.random() < world.rate(world.plan.stall) * pause:
-            pause += world.rng.uniform(0.2, 1.5)
-        world.after(pause, self.step)
+            self._stalled_until = world.now + world.rng.uniform(0.2, 1.5)
+        due = self.scheduler.next_due()
+        wait = self._pause if due is None else min(self._pause, max(pause, due - world.now))
+        self.wake(wait)
 
     def _gather(self) -> list[Event]:
-        events: list[Event] = []
-        if self._done:
-            done, self._done = self._done, []
-            events.append(Finished(done))
-        if self._returned:
-            returned, self._returned = self._returned, []
-            events.append(Recalled(returned))
+        events = self.slots.collect()
         answers, self._answers = self._answers, []
-        return events + answers
+        return events + answers + self.keeper.collect()
 
     def _fetch(self) -> list[Event]:
         events: list[Event] = []
@@ -164,10 +201,11 @@ class Incarnation:
             if found.gap is not None:
                 world.tell(h.Gap(world.now, self.name, place=place, first=found.gap[0], after=found.gap[1]))
             self._positions[place] = found.offset
+            self._assignments[place] += 1
             self._paused.discard(place)
             epoch = (found.checkpoint.epoch if found.checkpoint else 0) + 1
             world.tell(h.AssignedTo(world.now, self.name, place=place, epoch=epoch, offset=found.offset))
-            self._handle([Assigned(place, found.offset, found.checkpoint)])
+            self._handle([Assigned(place, found.offset, found.checkpoint, QUEUE_ID)])
             if found.checkpoint is not None and found.checkpoint.trials:
                 world.rare["a failure was restored from a checkpoint"] += 1
             if found.checkpoint is not None and found.checkpoint.high > found.offset:
@@ -208,11 +246,13 @@ class Incarnation:
         if self.scheduler.busy(places):
             world.rare["a partition was given up while calls of it ran"] += 1
         leased = self.scheduler.leased(world.now)
+        answers: list[Event] = []
         for command in self.scheduler.handle([Revoked(places)], world.now):
             if not isinstance(command, Commit):
-                self._perform(command, [])
+                self._perform(command, answers)
             elif leased:
                 self._commit_last(command)
+        self._handle(answers)
         for place in places:
             self._positions.pop(place, None)
             world.tell(h.RevokedFrom(world.now, self.name, place=place))
@@ -232,6 +272,29 @@ class Incarnation:
     # --- commands ----------------------------------------------------------------------------------
 
     def _handle(self, events: list[Event]) -> None:
+        if any(isinstance(event, Due) for event in events):
+            for event in events:
+                self._note_places(event)
+                self._handle_all([event])
+        else:
+            self._handle_all(events)
+
+    def _note_places(self, event: Event) -> None:
+        """Write down which calls are about to take their place in the order of their key, and where."""
+        partition = self.scheduler.partitions.get(event.place) if isinstance(event, Due) else None
+        if not isinstance(event, Due) or partition is None:
+            return
+        world = self.world
+        for row in event.rows:
+            call = world.call(row.value)
+            if row.lane is not None and call.name is not None:
+                before = max(event.end, partition.next_offset)
+                took = h.TookPlace(
+                    world.now, self.name, call=call.name, place=call.place, offset=call.offset, before=before
+                )
+                world.tell(took)
+
+    def _handle_all(self, events: list[Event]) -> None:
         while True:
             answers: list[Event] = []
             for command in self.scheduler.handle(events, self.world.now):
@@ -243,22 +306,20 @@ class Incarnation:
     def _perform(self, command: Command, answers: list[Event]) -> None:
         world = self.world
         match command:
-            case Start(entries=entries):
-                self._ready.extend(entries)
-                for _ in entries:
-                    world.after(world.rng.uniform(0.0, 0.005), self._take)
+            case Start(entries=entries, first=first):
+                self.slots.start(entries, first=first)
             case Recall(places=places):
-                taken = [e for e in self._ready if places is None or e.partition.place in places]
-                self._ready = deque(e for e in self._ready if e not in taken)
-                if taken:
+                if taken := self.slots.recall(places):
                     answers.append(Recalled(taken))
+            case OpenStore() | CloseStore() | Defer() | Erase() | FetchLane() | Release() | Answer():
+                self.keeper.perform(command)
             case BuryEntry(entry=entry):
-                self._settle_told(entry, None)
+                self.slots.decided(entry, None)
                 self._bury(entry)
             case Retrying(entry=entry, due=due):
-                self._settle_told(entry, due)
+                self.slots.decided(entry, due)
             case Dropped(entry=entry):
-                self._settle_told(entry, None)
+                self.slots.decided(entry, None)
             case Commit(offsets=offsets):
                 for place, offset, metadata in offsets:
                     self._commit(place, offset, metadata)
@@ -271,17 +332,12 @@ class Incarnation:
                     if place in self._positions:
                         self._positions[place] = offset
             case Lease(until=until):
-                self._lease = until
+                self.slots.lease = until
                 world.tell(h.LeaseUntil(world.now, self.name, until=until))
-
-    def _settle_told(self, entry: Entry, due: float | None) -> None:
-        """Now that the scheduler has decided, the end of the attempt can be told whole."""
-        told = self._told.pop(entry, None)
-        if told is not None and due is not None:
-            self.world.retell(told, due)
 
     def _commit(self, place: Place, offset: int, metadata: str) -> None:
         world, member, sent = self.world, self.member, self.world.now
+        assignment = self._assignments[place]
         told = decode(offset, metadata)
         if told is None or told.high < self.scheduler.partitions[place].high:
             world.rare["a commit did not fit into its metadata"] += 1
@@ -300,7 +356,9 @@ class Incarnation:
             if place not in self._positions:
                 world.rare["a commit was answered after its partition was gone"] += 1
             fenced = error == "UNKNOWN_MEMBER_ID"
-            self._answers.append(Committed(place, offset, error, fenced))
+            if self._assignments[place] == assignment:  # or else it came before that, on one connection
+                self._answers.append(Committed(place, offset, error, fenced))
+                self.wake()
             if error is None:
                 world.tell(h.Committed(world.now, self.name, place=place, offset=offset, sent=sent))
             else:
@@ -323,13 +381,13 @@ class Incarnation:
         world = self.world
         refused = self.isolated or world.rng.random() < world.rate(world.plan.burial_refused)
         mute = world.rng.random() < world.rate(world.plan.burial_answer_lost)
-        record: SimRecord = entry.record  # type: ignore[assignment]
+        call = world.call(entry.record.value())
         assert entry.burial is not None
         reason = str(entry.burial.reason)
 
         def arrive() -> None:
             if not refused:
-                world.dead_letter(entry, record)
+                world.dead_letter(entry, call)
             self.when_running(lambda: answer(not refused and not mute))
 
         def answer(stored: bool) -> None:
@@ -338,9 +396,9 @@ class Incarnation:
                     h.Buried(
                         world.now,
                         self.name,
-                        call=record.call,
-                        place=entry.partition.place,
-                        offset=entry.offset,
+                        call=call.name,
+                        place=call.place,
+                        offset=call.offset,
                         reason=reason,
                         epoch=entry.partition.epoch,
                     )
@@ -348,95 +406,9 @@ class Incarnation:
             if not stored:
                 world.rare["a dead letter was refused"] += 1
             self._answers.append(Buried(entry) if stored else NotBuried(entry))
+            self.wake()
 
         world.after(world.rng.uniform(0.001, 0.1), arrive)
-
-    # --- slots -------------------------------------------------------------------------------------
-
-    def _take(self) -> None:
-        """A slot looks for an entry."""
-        if not self.alive:
-            return
-        if self.frozen:
-            self._thawed.append(self._take)
-            return
-        if self._running >= self.world.plan.slots or not self._ready:
-            return
-        entry = self._ready.popleft()
-        if not self._may_run(entry):
-            self.world.rare["a call was refused its start"] += 1
-            self._returned.append(entry)
-            self.world.after(0.0, self._take)
-            return
-        self._running += 1
-        self._run(entry, self.world.now)
-
-    def _may_run(self, entry: Entry) -> bool:
-        return self.world.now < self._lease and entry.partition.open
-
-    def _run(self, entry: Entry, turn: float) -> None:
-        world = self.world
-        record: SimRecord = entry.record  # type: ignore[assignment]
-        outcome = outcome_of(record.script, entry, world)
-        attempt = entry.failures + 1
-        place, epoch = entry.partition.place, entry.partition.epoch
-        runs = record.call is not None and not isinstance(outcome, Early | Expired)
-        if runs:
-            world.tell(
-                h.Started(
-                    world.now,
-                    self.name,
-                    call=record.call,
-                    place=place,
-                    offset=entry.offset,
-                    key=entry.key,
-                    attempt=attempt,
-                    epoch=epoch,
-                )
-            )
-
-        def end() -> None:
-            if not self.alive:
-                return
-            if self.frozen:
-                self._thawed.append(end)
-                return
-            world.progressed(entry)
-            if runs and record.call is not None:
-                world.tell(
-                    h.Effect(world.now, self.name, call=record.call, attempt=attempt, ok=outcome is OK)
-                )
-            ended = h.Ended(
-                world.now,
-                self.name,
-                call=record.call,
-                place=place,
-                offset=entry.offset,
-                key=entry.key,
-                attempt=attempt,
-                epoch=epoch,
-                result=result_of(outcome),
-            )
-            self._told[entry] = world.tell(ended)
-            self._end(entry, outcome, turn)
-
-        world.after(record.script.length if runs else 0.0, end)
-
-    def _end(self, entry: Entry, outcome: Outcome, turn: float) -> None:
-        """What a slot does after a call: give it back, and go on with the one behind it if it may."""
-        entry.outcome = outcome
-        if outcome is not OK:
-            entry.more = False
-        if entry.more and (self.world.now - turn > _TURN or not self._may_run(entry)):
-            entry.more = False
-        following = entry.next if entry.more else None
-        self._done.append(entry)
-        if following is not None:
-            self.world.rare["a chain of calls of one key ran in one slot"] += 1
-            self._run(following, turn)
-            return
-        self._running -= 1
-        self._take()
 
     # --- life and death ----------------------------------------------------------------------------
 
@@ -452,6 +424,7 @@ class Incarnation:
     def freeze(self) -> None:
         """Stop in its tracks."""
         self.frozen = True
+        self.keeper.freeze()
         self.world.tell(h.Frozen(self.world.now, self.name))
 
     def thaw(self) -> None:
@@ -464,12 +437,14 @@ class Incarnation:
         world.tell(h.Thawed(world.now, self.name))
         actions, self._thawed = self._thawed, []
         for action in actions:
-            world.after(world.rng.uniform(0.0, 0.01), action)
-        world.after(world.rng.uniform(0.0, 0.05), self.step)
+            world.after(world.rng.uniform(0.0, 0.01), partial(self.when_running, action))
+        self._wake_at = float("inf")
+        self.wake(world.rng.uniform(0.0, 0.05))
 
     def crash(self) -> None:
         """Die at once."""
         self.alive = False
+        self.keeper.crash()
         self.world.tell(h.Killed(self.world.now, self.name))
 
     def stop(self, grace: float) -> None:
@@ -490,6 +465,7 @@ class Incarnation:
                 if isinstance(command, Commit) and leased:
                     self._commit_last(command)
         self.alive = False
+        self.keeper.quit()
         world.tell(h.Exited(world.now, self.name, code=2 if forced else 0))
         if self.isolated:
             world.evict_later(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from kjobs.core.outcome import (
@@ -16,30 +17,26 @@ from kjobs.core.outcome import (
     Snoozed,
     Succeeded,
 )
-from kjobs.core.partition import Entry
 from tests.proof.history import Result
 
-from .plan import Script
+from .calls import Call
 
 if TYPE_CHECKING:
     from .world import World
 
-#: Seconds that a snoozed call sleeps, and that an early one has to wait.
-_NAP = 0.4
 
-
-def outcome_of(script: Script, entry: Entry, world: World) -> Outcome:
+def outcome_of(call: Call, world: World) -> Outcome:
     """The outcome of the attempt that is about to begin."""
-    policy = world.plan.lax if script.relaxed else world.plan.strict
-    match world.ending(entry):
+    policy = world.plan.lax if call.script.relaxed else world.plan.strict
+    match call.ending:
         case "ok":
             return OK
         case "fail":
             return Failed(ValueError("simulated"), policy, draw=0.5)
         case "fatal":
-            return Failed(KeyError("not retried"), world.unforgiving(policy), draw=0.5)
+            return Failed(KeyError("not retried"), replace(policy, retry_on=(ValueError,)), draw=0.5)
         case "snooze":
-            return Snoozed(_NAP, policy)
+            return Snoozed(world.plan.nap, policy)
         case "discard":
             return Discarded("simulated")
         case "condemn":
@@ -49,7 +46,7 @@ def outcome_of(script: Script, entry: Entry, world: World) -> Outcome:
         case "expired":
             return Expired(world.now - 1.0)
         case "early":
-            return Early(world.due(entry), policy)
+            return Early(call.early, policy) if world.now < call.early else OK
         case other:
             raise ValueError(other)
 

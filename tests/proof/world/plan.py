@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kjobs.core.buffer import Bounds
 from kjobs.core.commits import Rhythm
-from kjobs.core.policy import Backoff, Policy
+from kjobs.core.policy import LONGEST_WAIT_IN_LANE, Backoff, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,21 @@ class Plan:
     revoke_grace: float
     strict: Policy
     lax: Policy
+    lane_wait: float
+    nap: float
+    delayed: int
+    due_within: float
+    wishes: int
+    replaced: float
+    room: int
+    batch: int
+    hosts: int
+    compaction: float
+    compaction_lag: float
+    tombstones: float
+    read_lag: float
+    write_lag: float
+    ack_lag: float
     crash: float
     freeze: float
     isolate: float
@@ -63,6 +78,15 @@ class Plan:
     last_commit_lost: float
     burial_refused: float
     burial_answer_lost: float
+    write_lost: float
+    write_mute: float
+    write_twice: float
+    end_unknown: float
+    disk_fails: float
+    disk_deleted: float
+    disk_foreign: float
+    disk_corrupt: float
+    power_lost: float
 
     @property
     def graceful(self) -> bool:
@@ -76,6 +100,10 @@ class Plan:
             or self.commit_lost
             or self.answer_lost
             or self.last_commit_lost
+            or self.write_lost
+            or self.write_mute
+            or self.write_twice
+            or self.disk_fails
         )
 
 
@@ -88,20 +116,30 @@ def draw(seed: int) -> Plan:
 
     calm = rng.random() < 0.2
     session = rng.uniform(2.0, 4.0)
-    backoff = Backoff(base=rng.choice((0.0, 0.1, 0.5)), factor=2.0, cap=rng.uniform(0.5, 3.0), jitter="none")
-    records = rng.choice((3, 8, 20, 60))
+    # Which waits are long: those over half a minute, as in life; or much shorter ones, so that more happens.
+    patient = rng.random() < 0.3
+    lasting = patient and rng.random() < 0.4
+    until = rng.uniform(40.0, 70.0) if lasting else rng.uniform(6.0, 20.0)
+    slower = 0.3 if lasting else 1.0
+    base = rng.uniform(31.0, 40.0) if lasting else rng.choice((0.0, 0.1, 0.5))
+    backoff = Backoff(base=base, factor=2.0, cap=base + rng.uniform(0.5, 3.0), jitter="none")
+    piled = rng.random() < 0.03
+    records = rng.choice((3, 8, 20, 60, 120))
+    # A producer writes nothing twice by itself. That it did, while the index is lost as well, is too much.
+    twice = rng.random() < 0.3
+    failing = not twice and rng.random() < 0.25
     return Plan(
         seed=seed,
         partitions=rng.randint(1, 3),
         workers=rng.randint(1, 3),
         slots=rng.randint(1, 4),
-        calls=rng.randint(20, 70),
-        keys=rng.randint(1, 6),
-        unkeyed=rng.choice((0.0, 0.2, 0.5)),
+        calls=rng.randint(150, 400) if piled else rng.randint(15, 60),
+        keys=1 if piled else rng.randint(1, 6),
+        unkeyed=0.1 if piled else rng.choice((0.0, 0.2, 0.5)),
         relaxed=rng.choice((0.0, 0.0, 0.3)),
-        trouble=rng.choice((0.0, 0.15, 0.4)),
-        slow=rng.choice((0.0, 0.05, 0.15)),
-        faults_until=rng.uniform(6.0, 20.0),
+        trouble=0.03 if piled else rng.choice((0.0, 0.15, 0.4)),
+        slow=0.0 if piled else rng.choice((0.0, 0.05, 0.15)),
+        faults_until=until,
         bounds=Bounds(records, 10_000_000 if rng.random() < 0.8 else records * 60, rng.uniform(0.05, 0.3)),
         rhythm=Rhythm(
             steady=rng.uniform(0.1, 0.3),
@@ -111,26 +149,50 @@ def draw(seed: int) -> Plan:
             lease=0.8 * session,
         ),
         chain=rng.choice((1, 2, 4, 16)),
-        metadata=rng.choice((4000, 4000, 70, 40)),
+        metadata=rng.choice((4000, 4000, 4000, 70, 40)),
         session=session,
         revoke_grace=rng.uniform(0.3, 2.0),
         strict=Policy(retries=rng.randint(0, 3), backoff=backoff),
         lax=Policy(retries=rng.randint(0, 3), backoff=backoff, order="relaxed"),
-        crash=0.0 if calm else sometimes(0.7, 0.05, 0.4),
-        freeze=0.0 if calm else sometimes(0.5, 0.05, 0.3),
-        isolate=0.0 if calm else sometimes(0.4, 0.05, 0.3),
-        leave=sometimes(0.5, 0.05, 0.4),
-        join=sometimes(0.5, 0.05, 0.4),
+        lane_wait=LONGEST_WAIT_IN_LANE if patient else rng.uniform(0.05, 0.6),
+        nap=rng.uniform(31.0, 40.0) if lasting else rng.uniform(0.3, 1.5),
+        delayed=rng.choice((0, 4, 12, 30)),
+        due_within=rng.uniform(1.0, until + 3.0),
+        wishes=rng.choice((0, 0, 5, 15)),
+        replaced=rng.choice((0.0, 0.0, 0.15)),
+        room=rng.choice((1, 3, 1000)),
+        batch=rng.choice((1, 3, 32)),
+        hosts=rng.randint(1, 3),
+        compaction=sometimes(0.5, 0.1, 0.5),
+        compaction_lag=rng.uniform(1.0, 3.0),
+        tombstones=rng.uniform(4.0, 9.0),
+        read_lag=rng.choice((0.01, 0.1, 0.8)),
+        write_lag=rng.choice((0.01, 0.1, 0.5)),
+        ack_lag=rng.choice((0.01, 0.1, 0.5)),
+        crash=0.0 if calm else slower * sometimes(0.7, 0.05, 0.4),
+        freeze=0.0 if calm else slower * sometimes(0.5, 0.05, 0.3),
+        isolate=0.0 if calm else slower * sometimes(0.4, 0.05, 0.3),
+        leave=slower * sometimes(0.5, 0.05, 0.4),
+        join=slower * sometimes(0.5, 0.05, 0.4),
         stall=sometimes(0.3, 0.05, 0.3),
-        wander=sometimes(0.3, 0.1, 1.0),
-        expel=0.0 if calm else sometimes(0.5, 0.1, 0.6),
-        retention=0.0 if calm else sometimes(0.15, 0.02, 0.1),
+        wander=slower * sometimes(0.3, 0.1, 1.0),
+        expel=0.0 if calm else slower * sometimes(0.5, 0.1, 0.6),
+        retention=0.0 if calm else slower * sometimes(0.15, 0.02, 0.1),
         log_gap=sometimes(0.4, 0.05, 0.3),
         commit_lost=0.0 if calm else sometimes(0.4, 0.05, 0.3),
         answer_lost=0.0 if calm else sometimes(0.4, 0.05, 0.3),
         last_commit_lost=0.0 if calm else sometimes(0.3, 0.1, 0.5),
         burial_refused=sometimes(0.4, 0.1, 0.5),
         burial_answer_lost=sometimes(0.2, 0.1, 0.3),
+        write_lost=0.0 if calm else sometimes(0.4, 0.05, 0.3),
+        write_mute=0.0 if calm else sometimes(0.4, 0.05, 0.3),
+        write_twice=rng.uniform(0.05, 0.3) if twice and not calm else 0.0,
+        end_unknown=sometimes(0.2, 0.05, 0.4),
+        disk_fails=rng.uniform(0.005, 0.05) if failing and not calm else 0.0,
+        disk_deleted=sometimes(0.3, 0.1, 0.5),
+        disk_foreign=sometimes(0.3, 0.1, 0.5),
+        disk_corrupt=sometimes(0.3, 0.1, 0.5),
+        power_lost=sometimes(0.4, 0.1, 0.5),
     )
 
 

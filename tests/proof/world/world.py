@@ -6,34 +6,36 @@ import heapq
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import count
 
 import msgspec
 
+from kjobs.core.deferred import Answered, Change, End, Move, Row
 from kjobs.core.events import Place
 from kjobs.core.partition import Entry
-from kjobs.core.policy import Policy
 from tests.proof import history as h
 from tests.proof.checker import Config, Rules, Violation, check
 
-from .broker import Log, SimRecord
+from .broker import Log
+from .callers import Callers
+from .calls import Call
+from .changelog import Changelog
+from .disk import Host
 from .group import Group
 from .incarnation import Incarnation
-from .plan import Plan, draw, script
+from .plan import Plan, draw
 
 #: Seconds of virtual time between two draws of faults.
 _FAULTS_EVERY = 0.1
-#: Seconds of virtual time in which everything must be finished once the faults are over.
-_LIVENESS = 300.0
+#: Seconds of virtual time in which everything must be finished once the faults are over: as many waits as
+#: there may be one after the other in one key, and some more.
+_LIVENESS = 6000.0
 #: Seconds that a stopping worker may take.
 _GRACE = 3.0
-#: Seconds after its enqueueing that an early call is due.
-_DUE_AFTER = 0.8
 #: The most records one fetch of one partition brings.
 _FETCH = 12
 
-TOPIC, DEAD = "jobs", "jobs.dead"
+TOPIC, DEAD, DELAYED = "jobs", "jobs.dead", "jobs.delayed"
 
 #: What must happen now and then, or else the worlds prove less than they seem to.
 RARE = frozenset(
@@ -62,9 +64,14 @@ class World:
         self.now = 0.0
         self.history: list[h.AnyEvent] = []
         self.rules: dict[str, Rules] = {}
-        self.logs: dict[Place, Log] = {
-            (TOPIC, number): Log((TOPIC, number), []) for number in range(self.plan.partitions)
-        }
+        places = [self.place(number) for number in range(self.plan.partitions)]
+        self.logs: dict[Place, Log] = {place: Log(place) for place in places}
+        #: The logs of the deferred store, by the queue's partitions.
+        self.changelogs: dict[Place, Changelog] = {place: Changelog(self.delayed(place)) for place in places}
+        #: All calls, by their values.
+        self.calls: dict[bytes, Call] = {}
+        self.callers = Callers(self)
+        self.hosts = [Host(self) for _ in range(self.plan.hosts)]
         self.group = Group(self.logs, self.rng.shuffle)
         self.workers: list[Incarnation] = []
         self.calm = False
@@ -73,7 +80,7 @@ class World:
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._ticket = count()
         self._lives = count(1)
-        self._progress: dict[SimRecord, int] = {}
+        self._names = count(1)
         self._most_held: dict[str, int] = {}
         self._dead_ends: dict[int, int] = {}
 
@@ -103,32 +110,101 @@ class World:
             self._most_held[worker.name] = held
             self.tell(h.Buffered(self.now, worker.name, records=held, size=held * 50))
 
+    def chance(self, rate: float) -> bool:
+        """Whether something that goes wrong at this rate does so now."""
+        return rate > 0 and not self.calm and self.rng.random() < rate
+
+    # --- names -------------------------------------------------------------------------------------
+
+    def place(self, number: int) -> Place:
+        """A partition of the queue."""
+        return (TOPIC, number)
+
+    def delayed(self, place: Place) -> Place:
+        """The partition of the deferred store's log that belongs to one of the queue."""
+        return (DELAYED, place[1])
+
+    def fresh(self, prefix: str) -> str:
+        """A name that nothing else has."""
+        return f"{prefix}{next(self._names)}"
+
     # --- calls -------------------------------------------------------------------------------------
 
-    def ending(self, entry: Entry) -> str:
-        """How the attempt that is about to begin ends."""
-        record: SimRecord = entry.record  # type: ignore[assignment]
-        endings = record.script.endings
-        if endings[0] == "early":
-            return "early" if self.now < self.due(entry) else "ok"
-        return endings[min(self._progress.get(record, 0), len(endings) - 1)]
+    def call(self, value: bytes | None) -> Call:
+        """The call whose records have this value."""
+        assert value is not None
+        return self.calls[value]
 
-    def progressed(self, entry: Entry) -> None:
-        """An attempt has ended."""
-        record: SimRecord = entry.record  # type: ignore[assignment]
-        self._progress[record] = self._progress.get(record, 0) + 1
+    def append(self, place: Place, change: Change, inc: str) -> Change:
+        """Write to the log of the deferred store of a partition; those who follow it will notice."""
+        log = self.changelogs[place]
+        if self.chance(self.plan.log_gap):
+            log.skip()
+        known = log.append(change, self.now)
+        self.tell(self._logged(log, known, inc))
+        for worker in self.workers:
+            if worker.alive:
+                worker.keeper.appended(place)
+        if isinstance(known, Answered):
+            self.callers.answered(known)
+        return known
 
-    def due(self, entry: Entry) -> float:
-        """When an early call is due."""
-        return entry.record.timestamp()[1] / 1000 + _DUE_AFTER
+    def _logged(self, log: Changelog, change: Change, inc: str) -> h.DelayedLogged:
+        place, offset = log.place, change.offset
+        match change:
+            case Row():
+                return h.DelayedLogged(
+                    self.now,
+                    inc,
+                    place=place,
+                    offset=offset,
+                    name=change.id,
+                    what="call",
+                    call=self.call(change.value).name,
+                    due=change.due_ms / 1000,
+                    rank=change.rank,
+                    failures=change.failures,
+                    epoch=change.owner[0],
+                    of=change.of if change.of >= 0 else None,
+                    value_digest=str(change.value),
+                )
+            case End():
+                return h.DelayedLogged(
+                    self.now,
+                    inc,
+                    place=place,
+                    offset=offset,
+                    name=change.id,
+                    what="end",
+                    of=change.of,
+                    request=change.request,
+                )
+            case Move():
+                return h.DelayedLogged(
+                    self.now,
+                    inc,
+                    place=place,
+                    offset=offset,
+                    name=change.id,
+                    what="move",
+                    due=change.due_ms / 1000,
+                    request=change.request,
+                )
+            case Answered():
+                return h.DelayedLogged(
+                    self.now,
+                    inc,
+                    place=place,
+                    offset=offset,
+                    name=change.request,
+                    what="answer",
+                    request=change.request,
+                    verdict=change.verdict.value,
+                )
 
-    def unforgiving(self, policy: Policy) -> Policy:
-        """The policy for an error that is not to be retried."""
-        return replace(policy, retry_on=(ValueError,))
-
-    def dead_letter(self, entry: Entry, record: SimRecord) -> None:
+    def dead_letter(self, entry: Entry, call: Call) -> None:
         """The dead letter topic takes a record."""
-        topic, number = entry.partition.place
+        number = entry.partition.place[1]
         offset = self._dead_ends.get(number, 0)
         self._dead_ends[number] = offset + 1
         self.tell(
@@ -136,45 +212,21 @@ class World:
                 self.now,
                 place=(DEAD, number),
                 offset=offset,
-                call=record.call,
-                key=record.key(),
-                value_digest=str(record.value()),
+                call=call.name,
+                key=entry.key,
+                value_digest=str(call.value),
                 headers=(("kj-reason", b"simulated"),),
-                source=(topic, number, entry.offset),
+                source=(*call.place, call.offset),
             )
         )
-
-    def _enqueue(self, name: str) -> None:
-        plan, rng = self.plan, self.rng
-        what = script(plan, rng)
-        key = None if rng.random() < plan.unkeyed else b"key-%d" % rng.randrange(plan.keys)
-        number = rng.randrange(plan.partitions) if key is None else key[-1] % plan.partitions
-        log = self.logs[TOPIC, number]
-        if rng.random() < plan.log_gap:
-            log.skip()
-        call = None if "undecodable" in what.endings else name
-        record = log.append(key, self.now, call, what)
-        policy = plan.lax if what.relaxed else plan.strict
-        self.rules[name] = Rules(policy.retries, policy.order)
-        if call is not None:
-            self.tell(
-                h.Enqueued(
-                    self.now,
-                    call=call,
-                    place=log.place,
-                    offset=record.offset(),
-                    key=key,
-                    due=self.now + _DUE_AFTER if what.endings[0] == "early" else None,
-                )
-            )
 
     # --- workers and faults --------------------------------------------------------------------------
 
     def _begin(self) -> None:
         name = f"w{next(self._lives)}"
-        worker = Incarnation(self, name, self.group.join(name))
+        worker = Incarnation(self, name, self.group.join(name), self.rng.choice(self.hosts))
         self.workers.append(worker)
-        self.after(self.rng.uniform(0.0, 0.1), worker.step)
+        worker.wake(self.rng.uniform(0.0, 0.1))
 
     def evict_later(self, worker: Incarnation) -> None:
         """The group gives up on a worker that it does not hear from for the session's length."""
@@ -219,6 +271,8 @@ class World:
             self.group.move(rng.choice(self.group.places))
         if strikes(plan.retention):
             self._delete_some()
+        if strikes(plan.compaction):
+            self._compact()
         self.after(_FAULTS_EVERY, self._faults)
 
     def _expel(self, worker: Incarnation) -> None:
@@ -245,6 +299,23 @@ class World:
             log.delete_to(after)
             self.tell(h.GapInjected(self.now, place=log.place, first=first, after=after))
 
+    def _compact(self) -> None:
+        """Compact a log, up to what its owner has had time to read: half an hour is long, in life."""
+        plan = self.plan
+        place, log = self.rng.choice(list(self.changelogs.items()))
+        before = min(self.now - plan.compaction_lag, self._known_until(place))
+        gone = log.compact(before, min(before, self.now - plan.tombstones))
+        if gone:
+            self.rare["a log was compacted"] += 1
+            self.tell(h.Compacted(self.now, place=log.place, offsets=tuple(gone)))
+
+    def _known_until(self, place: Place) -> float:
+        owner = self.group.owner[place]
+        for worker in self.workers:
+            if worker.member is owner and worker.heard:
+                return worker.keeper.settled_until(place)
+        return 0.0
+
     def _calm_down(self) -> None:
         """End all faults; whatever is left must finish now."""
         self.calm = True
@@ -267,7 +338,12 @@ class World:
         plan, rng = self.plan, self.rng
         for number in range(plan.calls):
             at = 0.0 if rng.random() < 0.5 else rng.uniform(0.0, plan.faults_until)
-            self.after(at, lambda name=f"c{number}": self._enqueue(name))  # type: ignore[misc]
+            self.after(at, lambda name=f"c{number}": self.callers.enqueue(name))  # type: ignore[misc]
+        for number in range(plan.delayed):
+            at = rng.uniform(0.0, plan.faults_until * rng.choice((0.1, 1.0)))
+            self.after(at, lambda name=f"d{number}": self.callers.schedule(name))  # type: ignore[misc]
+        for _ in range(plan.wishes):
+            self.after(rng.uniform(0.0, plan.faults_until + 2.0), self.callers.wish)
         for _ in range(plan.workers):
             self.after(rng.uniform(0.0, 1.0), self._begin)
         if self._commits_fail():
@@ -287,9 +363,12 @@ class World:
         return check(self.history, config=self._config())
 
     def _drained(self) -> bool:
-        return all(
-            self.group.offsets.get(place, (0, ""))[0] >= log.end for place, log in self.logs.items()
-        ) and not any(worker.alive and worker.scheduler.held for worker in self.workers)
+        return (
+            all(self.group.offsets.get(place, (0, ""))[0] >= log.end for place, log in self.logs.items())
+            and not any(log.live for log in self.changelogs.values())
+            and not any(worker.alive and worker.busy for worker in self.workers)
+            and not self.callers.waiting
+        )
 
     def _dump(self) -> None:
         for place, log in self.logs.items():
@@ -299,7 +378,7 @@ class World:
                         self.now,
                         place=place,
                         offset=record.offset(),
-                        call=record.call,
+                        call=self.call(record.value()).name,
                         key=record.key(),
                         value_digest=str(record.value()),
                     )
@@ -307,16 +386,31 @@ class World:
             if place in self.group.offsets:
                 self.tell(h.FinalCommit(self.now, place=place, offset=self.group.offsets[place][0]))
 
+    def _patient(self) -> bool:
+        """Whether there is time to write what is to be written before a partition is given back."""
+        plan = self.plan
+        return plan.revoke_grace > 2 * (plan.read_lag + plan.write_lag + plan.ack_lag) + (
+            1.6 if plan.stall else 0.1
+        )
+
+    def _most_stored(self) -> int:
+        """Calls that may come from the deferred store at once."""
+        plan = self.plan
+        return plan.partitions * min(plan.delayed + plan.calls, 2 * plan.room + plan.room + plan.batch)
+
     def _config(self) -> Config:
         plan = self.plan
         stall = 1.6 if plan.stall else 0.1
         return Config(
-            graceful_only=plan.graceful and not plan.slow and plan.metadata >= 4000,
+            graceful_only=plan.graceful and not plan.slow and plan.metadata >= 4000 and self._patient(),
             rules=self.rules,
             slots=plan.slots,
-            max_records=2 * plan.bounds.records + _FETCH * plan.partitions,
+            max_records=2 * plan.bounds.records + _FETCH * plan.partitions + self._most_stored(),
             session_timeout=plan.session,
+            confirmed=True,
             commit_window=plan.rhythm.patience + plan.rhythm.idle + 2 * stall,
+            erase_window=plan.rhythm.patience + plan.rhythm.idle + 2 * stall + 6.0,
+            notice=None if plan.slow else plan.read_lag + 4 * stall + 2.0,
             report_lag=stall,
             revoke_budget=plan.revoke_grace,
             forgetful=plan.metadata < 4000,
