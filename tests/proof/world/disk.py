@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -127,7 +128,7 @@ class Host:
                 disk.user = DiskStore(world, disk, rows, position)
                 return disk.user
             if position:
-                world.rare["a disk was not trusted: " + why.split(" is ")[0].split(" ago")[0][:24]] += 1
+                world.rare["a disk was not trusted: " + re.split(r" is | \d", why)[0][:24]] += 1
         return self.renew(place)
 
     def renew(self, place: Place) -> DiskStore:
