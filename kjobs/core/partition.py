@@ -19,6 +19,9 @@ from .outcome import OK, Bury, Outcome
 from .ports import Record
 from .stored import Stored
 
+#: What no two running calls may share: the key, or what tells a call without one from all others.
+Token = bytes | int | str
+
 
 class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
     """An unfinished call. The scheduler owns it, but for the time a slot runs it: see ``Start``.
@@ -68,16 +71,26 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
         return f"Entry({topic}[{number}]@{self.offset}, key={self.key!r})"
 
     @property
-    def token(self) -> bytes | int:
-        """What no two running calls may share: the key, or the offset of a call without one."""
+    def token(self) -> Token:
+        """The key; of a call without one its offset in the queue, or its id if an enqueuer delayed it."""
         if self.key is not None:
             return self.key
-        return self.offset if self.row is None else ~self.row.offset
+        return self.offset if self.row is None or self.row.source is not None else self.row.id
 
     @property
     def position(self) -> int:
         """Where it stands in the order of its key, as an offset of the queue."""
         return self.offset if self.rank is None else self.rank[0]
+
+    def chain(self, calls: int) -> None:
+        """Let whoever runs it go on with the calls behind it: so many in all."""
+        entry, following = self, self.next
+        for _ in range(1, calls):
+            if following is None or following.due or following.row is not None:
+                break
+            entry.more = True
+            entry, following = following, following.next
+        entry.more = False
 
 
 class Partition:
@@ -139,7 +152,7 @@ class Partition:
         self.tails: dict[bytes, Entry] = {}
         self.trying: dict[int, Entry] = {}
         self.held: list[Entry] = []
-        self.locks: dict[bytes | int, list[Entry]] = {}
+        self.locks: dict[Token, list[Entry]] = {}
         self._unfinished: deque[tuple[int, int]] = deque()
         self._trials: dict[int, Trial] = {}
         self._restored_high = offset

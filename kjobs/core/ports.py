@@ -45,8 +45,8 @@ class Applied(NamedTuple):
     """What came of changes that are not all new calls.
 
     Attributes:
-        survivors: ids whose last record in the log does not say what is so: the end of an earlier call came
-            after a later one of the same id.
+        survivors: ids whose last record in the log does not say what is so: it goes on from an earlier one
+            than the call that is there.
         lanes: keys from whose lanes calls were taken out.
     """
 
@@ -87,7 +87,9 @@ class DeferredStore(Protocol):
     def apply(self, changes: Sequence[Row | End], position: int | None) -> Applied:
         """Take in what the log says, all of it or nothing.
 
-        Of several records of one call the one with the highest offset counts, in whatever order they come.
+        Of several records of one call the one with the highest offset counts, in whatever order they come,
+        but for those that go on from an earlier record (``of``): they do not count against one after that.
+        See :func:`.deferred.unaware` for one that is taken in before what it does not count against.
 
         Args:
             changes: in the order of their offsets.

@@ -17,9 +17,7 @@ What has to do with the deferred store is in ``deferral.py``.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
-from itertools import count
 from typing import assert_never
 
 from .buffer import Bounds, Buffer
@@ -67,21 +65,13 @@ from .events import (
     Skipped,
     Stopping,
 )
-from .outcome import (
-    OK,
-    Bury,
-    Done,
-    Drop,
-    Early,
-    Outcome,
-    RetryAt,
-    WaitUntil,
-    dispose,
-)
+from .orphans import Orphans
+from .outcome import OK, Bury, Done, Drop, Early, Outcome, RetryAt, WaitUntil, dispose
 from .partition import Entry, Partition
 from .policy import LONGEST_WAIT_IN_LANE
 from .ports import Record
 from .relief import Relief
+from .timers import Timers
 
 #: Seconds before a burial that the dead letter topic refused is tried again.
 BURIAL_PAUSE = 2.0
@@ -119,17 +109,15 @@ class Scheduler:
         self._commits = Commits(rhythm)
         self._lease = float("-inf")
         self._leased = False
-        self._timers: list[tuple[float, int, Entry]] = []
-        self._ticket = count()
-        # Keys (offsets, for calls without one) whose calls of forgotten partitions still run here.
-        self._orphans: dict[tuple[Place, bytes | int], int] = {}
+        self._timers = Timers()
+        self._orphans = Orphans()
         self._starts: list[Entry] = []
         self._due_starts: list[Entry] = []
         self._commands: list[Command] = []
         self._deferral = Deferral(
             offer=self._offer,
             command=lambda command: self._commands.append(command),
-            later=self._later,
+            later=self._timers.put,
             opened=self._opened,
         )
         self._relief = Relief(self._buffer, self._deferral)
@@ -223,7 +211,7 @@ class Scheduler:
 
     def next_due(self) -> float | None:
         """When the next waiting call is due (epoch seconds)."""
-        return self._timers[0][0] if self._timers else None
+        return self._timers.next_due()
 
     # --- partitions come and go ------------------------------------------------------------------
 
@@ -245,7 +233,7 @@ class Scheduler:
     def _assigned(self, event: Assigned) -> None:
         partition = Partition(event.place, event.offset, event.checkpoint, event.topic_id, self._metadata)
         partition.leaving = self.stopping
-        partition.locks = {key: [] for place, key in self._orphans if place == event.place}
+        partition.locks = self._orphans.locks(event.place)
         self.partitions[event.place] = partition
         self._commits.urgent = True
 
@@ -278,10 +266,7 @@ class Scheduler:
             partition.closed = True
             self._commits.forget(place)
             self._deferral.forget(partition)
-            running = [entry for entry in partition.order if entry.out]
-            running += [entry for entry in partition.stored.rows.values() if entry.out]
-            for entry in running:
-                self._orphans[place, entry.token] = self._orphans.get((place, entry.token), 0) + 1
+            running = self._orphans.take_in(partition)
             if commit:
                 last.append((place, *partition.snapshot(clean=not running)))
         self._commands.append(Recall(places))
@@ -308,7 +293,7 @@ class Scheduler:
             if entry.due - now > self._lane_wait:
                 self._deferral.defer(entry, entry.due, now, holds_lane=True)
             else:
-                self._later(entry.due, entry)
+                self._timers.put(entry.due, entry)
             return
         if entry.cancelled:
             self._deferral.withdraw(entry, now)
@@ -327,26 +312,11 @@ class Scheduler:
             self._due_starts.append(entry)
             return
         if entry.next is not None:
-            self._link(entry)
+            entry.chain(self._chain)
         self._starts.append(entry)
 
-    def _later(self, due: float, entry: Entry) -> None:
-        heapq.heappush(self._timers, (due, next(self._ticket), entry))
-
-    def _link(self, entry: Entry) -> None:
-        """Let whoever runs ``entry`` go on with the calls behind it, as far as the chain allows."""
-        left = self._chain - 1
-        following = entry.next
-        while left and following is not None and not following.due and following.row is None:
-            entry.more = True
-            entry, following = following, following.next
-            left -= 1
-        entry.more = False
-
     def _wake(self, now: float) -> None:
-        timers = self._timers
-        while timers and timers[0][0] <= now:
-            entry = heapq.heappop(timers)[2]
+        for entry in self._timers.due(now):
             if entry.partition.closed:
                 continue
             if entry.burial is not None:
@@ -435,7 +405,7 @@ class Scheduler:
         if entry.row is not None or entry.due - now > self._lane_wait:
             self._deferral.defer(entry, entry.due, now, holds_lane=holds_lane)
             return
-        self._later(entry.due, entry)
+        self._timers.put(entry.due, entry)
         if not holds_lane:
             entry.loose = True
             self._goes_on(entry, entry.partition.leave_lane(entry), now)
@@ -462,7 +432,7 @@ class Scheduler:
     def _not_buried(self, entry: Entry, now: float) -> None:
         if not entry.partition.closed:
             entry.partition.burying -= 1
-            self._later(now + BURIAL_PAUSE, entry)
+            self._timers.put(now + BURIAL_PAUSE, entry)
 
     def _recalled(self, entries: Sequence[Entry], now: float) -> None:
         for entry in entries:
@@ -479,15 +449,11 @@ class Scheduler:
 
     def _orphan_ended(self, entry: Entry, now: float) -> None:
         """A call of a forgotten partition no longer runs: its key is free, also for a new assignment."""
-        place, token = entry.partition.place, entry.token
-        left = self._orphans.get((place, token), 0) - 1
-        if left > 0:
-            self._orphans[place, token] = left
+        if not self._orphans.ended(entry):
             return
-        self._orphans.pop((place, token), None)
-        partition = self.partitions.get(place)
+        partition = self.partitions.get(entry.partition.place)
         if partition is not None:
-            for waiting in partition.locks.pop(token, ()):
+            for waiting in partition.locks.pop(entry.token, ()):
                 self._offer(waiting, now)
 
     # --- commits and back-pressure ---------------------------------------------------------------
@@ -523,8 +489,7 @@ class Scheduler:
     def _balance(self, now: float) -> None:
         partitions = self.partitions.values()
         if moved := self._relief.look(partitions, now):
-            self._timers = [timer for timer in self._timers if timer[2] not in moved]
-            heapq.heapify(self._timers)
+            self._timers.forget(moved)
         if resumed := self._buffer.resume(partitions, now):
             # Every partition was paused if those resumed now are all that are not.
             stalled = len(resumed) == sum(not partition.paused for partition in partitions)

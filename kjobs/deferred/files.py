@@ -55,6 +55,7 @@ class Files:
     def __init__(self, settings: Settings) -> None:
         self._given = settings.state_dir
         self._directory = state_directory(settings.state_dir) / _safe(settings.group)
+        self._waited_at = float("-inf")
 
     def check(self) -> None:
         """Make the directory.
@@ -80,7 +81,7 @@ class Files:
     def open(self, state: LogState) -> SqliteStore:
         """The store of a partition, empty if there is no file, or one that cannot be trusted."""
         path = self._path(state)
-        lock = _locked(path)
+        lock = self._lock(path)
         if lock is None:
             return self._beside(path, state)
         try:
@@ -96,7 +97,7 @@ class Files:
     def renew(self, state: LogState) -> SqliteStore:
         """An empty store in place of what is there."""
         path = self._path(state)
-        lock = _locked(path)
+        lock = self._lock(path)
         if lock is None:
             return self._beside(path, state)
         try:
@@ -104,6 +105,15 @@ class Files:
         except BaseException:
             lock.close()
             raise
+
+    def _lock(self, path: Path) -> IO[bytes] | None:
+        """What keeps other processes from a file; None if one of them has it, and keeps it."""
+        # One that does not give one file back does not give back the others: they are not waited for as well.
+        waited = time.monotonic() - self._waited_at < _LOCKED
+        lock = _locked(path, 0.0 if waited else _LOCKED)
+        if lock is None:
+            self._waited_at = time.monotonic()
+        return lock
 
     def _found(self, path: Path, state: LogState) -> SqliteStore | None:
         """What is in a file, if it is there and can be trusted."""
@@ -132,9 +142,7 @@ class Files:
 
     def _new(self, path: Path, lock: IO[bytes], state: LogState) -> SqliteStore:
         _remove(path)
-        store = SqliteStore(path)
-        store.note(**noted_of(state))
-        return _ready(store, lock, state)
+        return _ready(SqliteStore(path), lock, state, new=True)
 
     def _beside(self, path: Path, state: LogState) -> SqliteStore:
         """A file of this process's own: another one holds the partition's, and may be frozen."""
@@ -150,8 +158,7 @@ class Files:
         finally:
             # Nobody will look for it: its name goes now, and the space when it is closed.
             _remove(Path(name))
-        store.note(**noted_of(state))
-        return _ready(store, None, state)
+        return _ready(store, None, state, new=True)
 
     def _path(self, state: LogState) -> Path:
         topic, number = state.place
@@ -173,18 +180,18 @@ def state_directory(given: str | None) -> Path:
         return Path(tempfile.gettempdir()) / "kjobs"
 
 
-def _locked(path: Path) -> IO[bytes] | None:
-    """What keeps other processes from a file until it is closed; None if one of them keeps it from us.
+def _locked(path: Path, patience: float) -> IO[bytes] | None:
+    """What keeps other processes from a file until it is closed; None if one keeps it from us for so long.
 
     SQLite's own lock does the same, but is lost with a file that is made anew.
     """
     lock = open(path.with_suffix(".lock"), "ab", opener=_privately)  # noqa: SIM115 - for as long as the store
-    until = time.monotonic() + _LOCKED
+    until = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > until:
+            if time.monotonic() >= until:
                 lock.close()
                 return None
             time.sleep(_PAUSE)
@@ -209,7 +216,7 @@ def _opened(path: Path) -> SqliteStore:
         except sqlite3.OperationalError as error:
             if _errorcode(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise
-            if time.monotonic() > until:
+            if time.monotonic() >= until:
                 raise _InUse from None
             time.sleep(_PAUSE)
 
@@ -220,11 +227,18 @@ def _errorcode(error: sqlite3.DatabaseError) -> int:
     return code & 0xFF
 
 
-def _ready(store: SqliteStore, lock: IO[bytes] | None, state: LogState) -> SqliteStore:
+def _ready(store: SqliteStore, lock: IO[bytes] | None, state: LogState, *, new: bool = False) -> SqliteStore:
+    """A store as it is given out, with what it is to know of itself."""
+    try:
+        if new:
+            store.note(**noted_of(state))
+        elif store.position >= state.high:
+            store.note(seen_ms=state.now_ms)
+    except BaseException:
+        store.close()
+        raise
     store.lock = lock
     store.whole_from = state.high
-    if store.position >= state.high:
-        store.note(seen_ms=state.now_ms)
     return store
 
 

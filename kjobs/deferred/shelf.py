@@ -166,7 +166,8 @@ class Shelf:
             elif isinstance(change, Row | End) and change.offset >= self._read_to:
                 self._acked.add(change.offset)
                 if isinstance(change, End):
-                    self._ended[change.id] = (change.offset, change.of)
+                    of = None if change.of is None else self._hands.now(change.of)
+                    self._ended[change.id] = (change.offset, of)
                 self._landed(change, plain, events, wished=wished)
             elif isinstance(change, Row | End) and not wished:
                 self._ordered.discard(change.id)  # it was read before, and what comes of it is known
@@ -278,6 +279,12 @@ class Shelf:
                 self._unsure[change.offset] = change.id
             elif self._is_wished(change):
                 self._landed(change, plain, events, wished=True)
+            elif isinstance(change, End) and self._ended.get(change.id, (-1,))[0] == change.offset:
+                plain.append(replace(change, of=self._ended.pop(change.id)[1]))  # into a store made anew
+            elif isinstance(change, Row) and change.offset in self._hands:
+                self._apply(plain, events)  # whatever a reader would think of it, this one is what was given
+                row = self.store.get(change.id)
+                plain.append(self._placed(change if row is None else replace(change, of=row.offset)))
             elif not self._is_copy(change):
                 plain.append(self._placed(change) if isinstance(change, Row) else change)
             return
@@ -451,10 +458,9 @@ class Shelf:
             return
         if row is not None and end.offset < row.offset and not 0 <= row.of < end.offset:
             row = None  # it is another one, or went on in the knowledge of this
-        pending = end.request in self._requests
+        self._take_out(end, row, events, pending=end.request in self._requests)
         if end.request:
-            self._requests.setdefault(end.request, end.offset)
-        self._take_out(end, row, events, pending=pending)
+            self._requests.setdefault(end.request, end.offset)  # now: if the store fails, it is read again
 
     def _take_out(self, end: End, row: Row | None, events: list[Event], *, pending: bool) -> None:
         if row is not None:
@@ -504,11 +510,11 @@ class Shelf:
         """Somebody wants a call to be due at another time."""
         if move.request in self._requests:
             return  # it was read before, and is being seen to
-        self._requests[move.request] = move.offset
         if self.caught_up:
             self._move(move, events)
         else:
             self._early[move.request] = (move, None)
+        self._requests[move.request] = move.offset
 
     def _answered(self, request: str, verdict: Verdict) -> None:
         """Whoever had the partition before has answered a wish that was read before everything was."""
@@ -529,7 +535,7 @@ class Shelf:
         row = self.store.get(move.id)
         if row is None or row.offset < move.offset:
             return False
-        return row.of < 0 or row.due_ms == move.due_ms
+        return row.due_ms == move.due_ms or (row.of < 0 and not row.owner[1])
 
     def _move(self, move: Move, events: list[Event]) -> None:
         """Let a call be due at another time; it gives up its place in the order of its key."""

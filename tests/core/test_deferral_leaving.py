@@ -109,7 +109,36 @@ def test_a_call_of_the_store_without_a_key_locks_no_offset_of_the_queue() -> Non
     shell.assign(offset=row.offset - 1)
     shell.fetch("---")
     assert shell.running == [row.offset - 1, row.offset, row.offset + 1]
-    assert token == ~row.offset
+    assert token == "x"
+
+
+def test_a_call_that_was_written_anew_while_it_runs_is_not_begun_a_second_time() -> None:
+    shell = stored()
+    shell.put_in("x")
+    shell.due("x")
+    old = shell.out.pop("x")
+    shell.tell(Lost([HERE]))
+    shell.put_in("x")
+    shell.assign()
+    shell.due("x")
+    assert shell.running == []
+    old.outcome = OK
+    shell.tell(Finished([old]))
+    assert shell.running == ["x"]
+
+
+def test_a_call_without_a_key_that_came_from_the_queue_is_the_same_in_the_store() -> None:
+    shell = stored()
+    shell.fetch("-")
+    old = shell.out.pop(0)
+    shell.tell(Lost([HERE]))
+    shell.put_in(queued(0), rank=0)
+    shell.assign()
+    shell.due(queued(0))
+    assert shell.running == []
+    old.outcome = OK
+    shell.tell(Finished([old]))
+    assert shell.running == [queued(0)]
 
 
 def test_a_call_of_the_store_that_was_taken_back_unbegun_locks_nothing() -> None:

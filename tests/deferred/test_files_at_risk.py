@@ -260,7 +260,7 @@ def test_what_a_change_breaks_off_in_is_as_before(files: Files) -> None:
     store = files.open(STATE)
     rows = fill(store, 3)
     too_large = free("too large", offset=50, rank=(1 << 70, 1))
-    with pytest.raises(struct.error, match="out of range"):
+    with pytest.raises(struct.error):
         store.apply([replace(ended("c0"), offset=40), free("d", offset=41), too_large], 60)
     assert (store.count, store.position) == (3, 3)
     assert store.get("c0") == rows[0]

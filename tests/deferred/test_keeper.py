@@ -367,6 +367,30 @@ def test_a_partition_that_is_closed_before_it_could_be_opened_stays_closed(
     assert not owner.all(CaughtUp)
 
 
+def test_a_keeper_is_settled_when_nothing_is_to_be_expected_of_it(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner.open()
+    owner.until(lambda: not owner.keeper.collect() and owner.keeper.settled, "nothing is to be expected")
+    owner.leave()
+    tried: list[LogState] = []
+    real = owner.opener.open
+
+    def refuse(state: LogState) -> Any:
+        tried.append(state)
+        assert not owner.keeper.settled
+        if len(tried) < 4:
+            raise PermissionError
+        return real(state)
+
+    monkeypatch.setattr(owner.opener, "open", refuse)
+    owner.open()
+    assert len(tried) == 4
+    owner.until(
+        lambda: not owner.keeper.collect() and owner.keeper.settled, "nothing is to be expected again"
+    )
+
+
 # --- the log -------------------------------------------------------------------------------------
 
 

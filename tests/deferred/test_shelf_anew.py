@@ -261,3 +261,30 @@ def test_an_index_that_was_only_away_goes_on() -> None:
     bench.finish(a)
     assert {row.id for row in bench.store.rows} == {"b", "c"}
     assert bench.waiting("b") == without_offset(free("b"))
+
+
+def test_what_ended_meanwhile_is_gone_before_its_end_is_read_again() -> None:
+    bench = Bench()
+    bench.written(free("a"), free("b"))
+    a, _ = bench.due()
+    bench.order(End(id="a", of=a.offset))
+    lost(bench)
+    bench.acknowledge()
+    bench.read(2)
+    bench.shelf.catch_up()
+    assert not bench.due(NOW + 99), "the end of a is not read yet"
+    bench.settle()
+    assert {row.id for row in bench.store.rows} == {"b"}
+    bench.written(free("a", 5))
+    assert names(bench.due(NOW + 5)) == ["a"], "a new call has nothing to do with that end"
+
+
+def test_an_end_that_was_read_before_does_not_count_against_what_is_read_again() -> None:
+    bench = Bench()
+    bench.written(free("a"))
+    (a,) = bench.due()
+    bench.finish(a)
+    bench.written(free("a", 5))
+    lost(bench)
+    bench.catch_up()
+    assert names(bench.due(NOW + 5)) == ["a"]

@@ -171,3 +171,16 @@ def test_what_both_owners_agree_on_is_not_said_again() -> None:
     bench.finish(call)
     bench.written(End(id="a", of=call.offset, owner=BEFORE))
     assert not bench.shelf.wishes
+
+
+def test_a_call_that_was_said_once_more_is_not_lost_to_what_came_before_that() -> None:
+    """An enqueuer puts it in again just before the owner says what it believed to be so."""
+    bench, (call,) = handed_over(free("a", 5))
+    bench.written(free("a", 900, of=call.offset, owner=BEFORE))
+    bench.append(free("a", 7, value=b"new"))
+    bench.grant()
+    successor = bench.successor(warm=False)
+    for one in (bench, successor):
+        one.settle()
+        assert one.waiting("a") == without_offset(free("a", 7, value=b"new"))
+        one.assert_the_log_says_so()

@@ -308,3 +308,32 @@ def test_a_garbage_wish_for_another_time_holds_nothing_back() -> None:
     bench.settle()
     assert bench.verdict("r") is Verdict.GONE
     assert bench.store.position == bench.end
+
+
+def test_a_lane_that_loses_a_call_to_another_time_is_told() -> None:
+    bench = Bench()
+    bench.written(parked("a", 3, turn=1), parked("b@3", 3), move("a", 50, "r"))
+    bench.grant()
+    bench.acknowledge()
+    assert bench.lanes_told == [b"k"]
+
+
+def test_who_takes_a_call_out_is_not_answered_with_a_later_one() -> None:
+    """The index knows what was put in after it; the wish is read again because nobody has answered."""
+    bench = Bench()
+    bench.written(free("a"), cancel("a", "r"), free("a", 9, value=b"new"))
+    successor = bench.successor(warm=True)
+    successor.settle()
+    assert successor.verdict("r") in (Verdict.CANCELLED, Verdict.GONE)
+    assert successor.waiting("a") == without_offset(free("a", 9, value=b"new"))
+
+
+def test_the_scheduler_lets_go_of_a_call_that_was_put_in_again() -> None:
+    bench = Bench()
+    bench.written(free("a"))
+    (old,) = bench.due()
+    bench.written(free("a", 5))
+    assert bench.asked == [CancelAsked(PLACE, old.offset, "", None)]
+    assert len(bench.due(NOW + 5)) == 1
+    bench.settle()
+    assert bench.end == 2, "nobody asked"

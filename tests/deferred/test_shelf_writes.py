@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from msgspec.structs import replace
 
-from kjobs.core.deferred import End, Kind
+from kjobs.core.deferred import End, Kind, Row
 from kjobs.core.events import Due
+from kjobs.deferred.memory import MemoryStore
 from tests.deferred.bench import Bench, cancel, live
 from tests.deferred.calls import NOW, dated, free, names, parked
 
@@ -224,3 +227,54 @@ def test_what_is_written_once_more_to_make_room_stays_as_it_is() -> None:
     bench.finish(taken)
     assert "a" not in live(bench.log)
     assert bench.store.next_due(Kind.FREE) is None
+
+
+class BreaksOff(MemoryStore):
+    """Fails when it is asked for the last kind."""
+
+    def due(self, kind: Kind, now_ms: int, limit: int) -> Sequence[Row]:
+        if kind is Kind.RANKED:
+            raise OSError("the disk is gone")
+        return super().due(kind, now_ms, limit)
+
+
+def test_what_was_taken_when_the_store_failed_is_given_out_when_it_is_there_again() -> None:
+    """Nobody has heard of it."""
+    bench = Bench(store=BreaksOff(), room=1)
+    bench.written(free("a"), dated("b"), parked("c@1", 1, due_ms=NOW))
+    with pytest.raises(OSError, match="gone"):
+        bench.due()
+    bench.store = MemoryStore()
+    bench.shelf.begin_anew(bench.store)
+    bench.at = 0
+    bench.catch_up()
+    assert names(bench.due()) == ["a", "b"]
+
+
+def test_the_end_of_the_queue_is_told_with_calls_that_take_their_place_only() -> None:
+    bench = Bench()
+    bench.written(free("a"), dated("b"))
+    bench.due(end=77)
+    assert [event.end for event in bench.events if isinstance(event, Due)] == [0, 77]
+
+
+def test_lanes_that_are_told_and_not_fetched_are_so_many_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kjobs.deferred.outlet._LANES", 2)
+    bench = Bench()
+    bench.written(*(parked(f"{n}@{n}", n, b"%d" % n, due_ms=NOW) for n in range(3)))
+    bench.due()
+    bench.due()
+    assert bench.lanes_told == [b"0", b"1"]
+    assert bench.shelf.next_due() is None
+    bench.lane(b"0")
+    assert bench.shelf.next_due() == NOW
+    bench.due()
+    assert bench.lanes_told == [b"0", b"1", b"2"]
+    # Who reads the log anew has told of none.
+    bench.store = MemoryStore()
+    bench.shelf.begin_anew(bench.store)
+    bench.at = 0
+    bench.events.clear()
+    bench.catch_up()
+    bench.due()
+    assert len(bench.lanes_told) == 2

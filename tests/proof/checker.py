@@ -24,9 +24,15 @@ from typing import Final
 from .expectations import Config, Rules
 from .history import AnyEvent
 from .invariants_attempts import attempts_are_exact, never_early
+from .invariants_behind import the_queue_waits_for_the_store
 from .invariants_commits import commits_never_go_back, commits_pass_nothing
 from .invariants_dead import dead_letters_are_complete, dead_or_done
-from .invariants_delayed import delayed_calls_end, verdicts_are_true, what_is_withdrawn_ends
+from .invariants_delayed import (
+    delayed_calls_end,
+    verdicts_are_true,
+    what_is_withdrawn_ends,
+    wishes_are_answered,
+)
 from .invariants_duplicates import duplicates_are_explained
 from .invariants_log import log_order_is_call_order, offsets_are_calls
 from .invariants_loss import commits_reach_the_end, gaps_are_told, no_phantom, nothing_lost
@@ -53,6 +59,7 @@ _INVARIANTS: Final[tuple[_Invariant, ...]] = (
     no_phantom,
     no_overtaking,
     delayed_calls_keep_their_place,
+    the_queue_waits_for_the_store,
     replay_is_a_suffix,
     no_overlap,
     fences_rise,
@@ -63,6 +70,7 @@ _INVARIANTS: Final[tuple[_Invariant, ...]] = (
     duplicates_are_explained,
     never_early,
     delayed_calls_end,
+    wishes_are_answered,
     verdicts_are_true,
     what_is_withdrawn_ends,
     attempts_are_exact,

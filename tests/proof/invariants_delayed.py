@@ -20,6 +20,15 @@ def delayed_calls_end(story: Story, config: Config, findings: Findings) -> None:
             )
 
 
+def wishes_are_answered(story: Story, config: Config, findings: Findings) -> None:
+    """I13: whoever wants something of a call is answered in the end, though not always in time."""
+    if not config.drained:
+        return
+    for wish in story.wishes:
+        if wish.request and wish.answered == NEVER:
+            findings.add("I13", f"nobody ever answers {wish.request}", story.at(wish.seq))
+
+
 def verdicts_are_true(story: Story, config: Config, findings: Findings) -> None:
     """I13: a call that was said to be cancelled does not begin, one that was moved not as it was, and so on.
 

@@ -22,14 +22,14 @@ def read_stores(story: Story) -> None:
     """Find out for each record when the deferred store had it, and what others wanted of it."""
     shelves: dict[Place, _Shelf] = {}
     told: dict[str, tuple[int, Told]] = {}
-    answers: dict[str, DelayedLogged] = {}
+    answers: dict[str, tuple[int, DelayedLogged]] = {}
     for seq, event in enumerate(story.events):
         if isinstance(event, DelayedLogged):
             if event.place not in shelves:
                 shelves[event.place] = _Shelf(story, event.place)
             shelves[event.place].read(seq, event)
             if event.what == "answer":
-                answers.setdefault(event.request, event)
+                answers.setdefault(event.request, (seq, event))
         elif isinstance(event, Compacted) and event.place in shelves:
             shelves[event.place].forget(event.offsets)
         elif isinstance(event, Told):
@@ -39,7 +39,8 @@ def read_stores(story: Story) -> None:
             wish.told, found = told[wish.request]
             wish.verdict = found.verdict
         if wish.request in answers:
-            wish.inc = answers[wish.request].inc
+            wish.answered, answer = answers[wish.request]
+            wish.inc = answer.inc
     for shelf in shelves.values():
         shelf.end()
 
@@ -108,9 +109,14 @@ class _Shelf:
             record.stays.append(stay)
 
     def _end(self, seq: int, event: DelayedLogged) -> None:
+        former = self._live.get(event.name)
         if not event.inc:
             self._wish(seq, event)
-        former = self._live.get(event.name)
+        else:
+            named = self._named[event.name][-1:] if former is None else [former.record]
+            for record in named:
+                if record is not None:
+                    record.ends.append(seq)
         if former is None or _too_late(event, former.offset):
             return
         self._leave(seq, former)

@@ -52,6 +52,7 @@ class Record:
         withdrawn: seq from which on it need not run: it was cancelled, or replaced.
         displaced: seq from which on it may have no place in the order of its key: it was to be moved.
         wishes: what others wanted of it, in the order of the log.
+        ends: seqs of the records in that log by which workers ended it.
     """
 
     place: Place
@@ -77,6 +78,7 @@ class Record:
     withdrawn: int = NEVER
     displaced: int = NEVER
     wishes: list[Wish] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
 
     @property
     def excused(self) -> bool:
@@ -119,6 +121,7 @@ class Wish:
         seq: of its record in the log.
         done: seq of the record that moves it.
         told: seq of the answer, as whoever asked was told.
+        answered: seq of the answer in the log.
         inc: who answered.
     """
 
@@ -127,6 +130,7 @@ class Wish:
     due: float | None
     done: int = NEVER
     told: int = NEVER
+    answered: int = NEVER
     verdict: str = ""
     inc: str = ""
 

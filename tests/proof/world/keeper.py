@@ -34,7 +34,8 @@ class Unreachable(Exception):
 class Work:
     """One partition's shelf, and how far its log has been read."""
 
-    def __init__(self, shelf: Shelf, log: Changelog, high: int, at: int) -> None:
+    def __init__(self, order: OpenStore, shelf: Shelf, log: Changelog, high: int, at: int) -> None:
+        self.order = order
         self.shelf = shelf
         self.log = log
         self.high = high
@@ -60,7 +61,10 @@ class Keeper:
         self._world = worker.world
         self._orders: deque[Command] = deque()
         self._acks: deque[tuple[Work, Change, Entry | None, bool]] = deque()
-        self._events: deque[Event] = deque()
+        #: What happened, with the order to open the store that it comes of; None if it is about an entry.
+        self._events: deque[tuple[OpenStore | None, Event]] = deque()
+        #: By partition, the order of its present assignment.
+        self._orders_of_now: dict[Place, OpenStore] = {}
         self.works: dict[Place, Work] = {}
         self._to_open: list[OpenStore] = []
         self._open_at = 0.0
@@ -74,6 +78,11 @@ class Keeper:
 
     def perform(self, command: Command) -> None:
         """Take a command."""
+        if isinstance(command, OpenStore):
+            self._orders_of_now[command.place] = command
+        elif isinstance(command, CloseStore):
+            for place in command.places:
+                self._orders_of_now.pop(place, None)
         self._orders.append(command)
         self.wake()
 
@@ -86,7 +95,9 @@ class Keeper:
         collected = [events.popleft() for _ in range(count)]
         if events:
             self._worker.wake()
-        return collected
+        now = self._orders_of_now
+        # What comes of an earlier assignment of a partition is not about the present one.
+        return [event for order, event in collected if order is None or now.get(order.place) is order]
 
     @property
     def busy(self) -> bool:
@@ -170,7 +181,7 @@ class Keeper:
 
     def _fetch_lane(self, work: Work, key: bytes, read: int) -> None:
         if work.shelf.caught_up:
-            self._events.append(work.shelf.lane(key, read, self._now_ms()))
+            self._tell(work, [work.shelf.lane(key, read, self._now_ms())])
 
     def _open(self) -> None:
         if not self._to_open or self._world.now < self._open_at:
@@ -198,7 +209,7 @@ class Keeper:
             room=self._world.plan.room,
             batch=self._world.plan.batch,
         )
-        work = self.works[order.place] = Work(shelf, log, high, store.position)
+        work = self.works[order.place] = Work(order, shelf, log, high, store.position)
         self._guarded(work, self._advance, work)
         self.wake()
 
@@ -249,13 +260,13 @@ class Keeper:
     def _take_in(self, work: Work, changes: list[Change], position: int) -> None:
         shelf = work.shelf
         if changes or position != shelf.store.position:
-            self._emit(shelf.read(changes, position))
+            self._tell(work, shelf.read(changes, position))
         self._advance(work)
 
     def _advance(self, work: Work) -> None:
         shelf = work.shelf
         if not shelf.caught_up and work.at >= work.high:
-            self._emit(shelf.catch_up())
+            self._tell(work, shelf.catch_up())
 
     def _look(self) -> None:
         now_ms = self._now_ms()
@@ -277,7 +288,7 @@ class Keeper:
             self.wake(max(0.001, soonest / 1000 - self._world.now))
 
     def _tell_due(self, work: Work, now_ms: int) -> None:
-        self._emit(work.shelf.look(now_ms, lambda: self._end(work)))
+        self._tell(work, work.shelf.look(now_ms, lambda: self._end(work)))
 
     def _end(self, work: Work) -> int:
         """Asks for the end of the queue's log."""
@@ -285,8 +296,8 @@ class Keeper:
             raise Unreachable
         return self._world.logs[work.shelf.place].end
 
-    def _emit(self, events: list[Event]) -> None:
-        self._events.extend(events)
+    def _tell(self, work: Work, events: list[Event]) -> None:
+        self._events.extend((work.order, event) for event in events)
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -388,10 +399,13 @@ class Keeper:
         for wished, groups in ((False, ours), (True, others)):
             for work, changes in groups.values():
                 self._guarded(work, self._acknowledge, work, changes, wished)
-        self._events.extend(events)
+        self._events.extend((None, event) for event in events)
 
     def _acknowledge(self, work: Work, changes: list[Change], wished: bool) -> None:
-        self._emit(work.shelf.acknowledged(changes, wished=wished))
+        if not work.shelf.caught_up:
+            # An end that is acknowledged before what it ends is read anew must be read as well.
+            work.high = max(work.high, max(change.offset for change in changes) + 1)
+        self._tell(work, work.shelf.acknowledged(changes, wished=wished))
 
     def _refused(self, work: Work, change: Change, entry: Entry | None, events: list[Event]) -> None:
         self._world.rare["a write was refused"] += 1
