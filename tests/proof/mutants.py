@@ -38,7 +38,7 @@ FOUND = Path(__file__).with_name("found.json")
 
 
 def try_out(mutant: Mutant, worlds: int) -> tuple[bool, str]:
-    """See whether a mutant is found out, and how: by its test, or by worlds, first the one that did before."""
+    """Whether a mutant is found out, and how: by its test, or by worlds, first by the one that did before."""
     if mutant.test:
         # Without the path of the project's own settings, on which there is the kjobs that is right.
         options = ("-q", "-o", "pythonpath=", "-p", "no:cacheprovider")
