@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import signal
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -38,6 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and have a broker ready to be asked for: our own, or the main process's."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell has put us in the background; commands under test are to hear Ctrl-C all the same.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers", "kafka: needs a real broker (set by itself on tests that use its fixtures)"
     )

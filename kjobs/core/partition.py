@@ -22,6 +22,9 @@ from .stored import Stored
 #: What no two running calls may share: the key, or what tells a call without one from all others.
 Token = bytes | int | str
 
+#: Finished calls behind an unfinished one, beyond as many as are not, after which they are let go.
+_FINISHED = 1000
+
 
 class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
     """An unfinished call. The scheduler owns it, but for the time a slot runs it: see ``Start``.
@@ -349,6 +352,9 @@ class Partition:
         """What to commit: the watermark, and the checkpoint of what is above it as metadata."""
         self.dirty = False
         watermark = self.watermark()
+        if len(self.order) > 2 * self.count + _FINISHED:
+            # A call that runs for long does not keep in memory all that have finished behind it.
+            self.order = deque(entry for entry in self.order if not entry.done)
         high = max(self.high, watermark)
         running = runs(entry.offset for entry in self.order if not entry.done and entry.offset < high)
         # What the checkpoint knew and has not been fetched again yet is still to be told.

@@ -135,6 +135,20 @@ def test_count_and_size_are_of_what_is_unfinished() -> None:
 # --- the next owner -----------------------------------------------------------------------------------
 
 
+def test_what_finished_behind_a_stuck_call_is_let_go() -> None:
+    owner = partition()
+    (stuck,) = owner.feed(records("-"))
+    for first in range(1, 50_001, 500):
+        for entry in owner.feed(records("-" * 500, first)):
+            owner.finish(entry)
+        found = told(owner)
+        assert found[0] == 0
+        assert (found[1].unfinished, found[1].high) == (((0, 1),), first + 500)
+        assert len(owner.order) < 2500
+    owner.finish(stuck)
+    assert told(owner)[0] == 50_001
+
+
 def test_a_checkpoint_tells_what_is_unfinished_and_how_often_it_failed() -> None:
     owner = partition()
     heads = owner.feed(records("abcdef"))
