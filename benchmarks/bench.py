@@ -75,11 +75,19 @@ class Bench:
 
     @contextmanager
     def worker(
-        self, queue: str, tally: Tally, *, threads: int, group: str | None = None, **variables: str
+        self,
+        queue: str,
+        tally: Tally,
+        *,
+        threads: int,
+        processes: int = 1,
+        group: str | None = None,
+        **variables: str,
     ) -> Iterator[Child]:
         """A ``kjobs worker`` for a queue, with its log in a file, stopped in order at the end."""
         child = self.kjobs(
-            *("worker", JOBS, "--queues", queue, "--threads", str(threads), "--group", group or self.group()),
+            *("worker", JOBS, "--queues", queue, "--group", group or self.group()),
+            *("--processes", str(processes), "--threads", str(threads)),
             BENCH_TALLY=str(tally.path),
             **variables,
         )

@@ -147,6 +147,20 @@ FIGURES = (
         at_most=True,
     ),
     Figure(
+        title="two processes to one, calls that compute",
+        value=_ratio("processes.2", "processes.1"),
+        minimum=1.7,
+        aim=1.9,
+    ),
+    Figure(
+        title="SIGKILL of one process of a supervisor: to the first call of the next one",
+        value=_plain("processes.killed"),
+        minimum=2.0,
+        aim=1.0,
+        unit="s",
+        at_most=True,
+    ),
+    Figure(
         title="import kjobs",
         value=_plain("import.kjobs"),
         minimum=80,

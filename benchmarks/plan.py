@@ -13,6 +13,7 @@ from .rows.lateness import Lateness
 from .rows.memory import Memory
 from .rows.pauses import Pauses
 from .rows.peers import Peers
+from .rows.processes import Processes
 from .rows.raw import Raw
 from .rows.restart import Restart
 from .rows.row import Row
@@ -31,7 +32,7 @@ def rows() -> list[Row]:
     many = Waiting("many-wait", lambda scale: scale.many)
     timers = Waiting("timers", lambda scale: scale.timers)
     return [
-        *(Raw(), Drain(), Pauses(), Enqueue(), Latency(), Memory(), Crash(), Imports()),
+        *(Raw(), Drain(), Pauses(), Enqueue(), Latency(), Memory(), Crash(), Processes(), Imports()),
         *(Schedule(many), Fire(stores), Restart(stores, many, nothing), Lateness(stores, few, many)),
         *(Undelayed(many, nothing), Lane(), Peers(), Timers(timers)),
     ]

@@ -25,6 +25,8 @@ class Scale:
         hot: those of them with the same key.
         crash: calls of which half are done when the worker is killed.
         crash_session: the session timeout (s) of that worker; None for the default.
+        busy: calls that compute, more than two processes do in the time that is counted.
+        busy_seconds: that time.
         imports: times that a package is imported.
         peer_seconds: how long a drain of another job system should take.
         few: delayed calls that wait for another time, where they are few.
@@ -51,6 +53,8 @@ class Scale:
     hot: int
     crash: int
     crash_session: float | None
+    busy: int
+    busy_seconds: float
     imports: int
     peer_seconds: float
     few: int
@@ -78,6 +82,8 @@ FULL = Scale(
     hot=300_000,
     crash=100_000,
     crash_session=None,
+    busy=40_000,
+    busy_seconds=6.0,
     imports=20,
     peer_seconds=4.0,
     few=10_000,
@@ -106,6 +112,8 @@ QUICK = Scale(
     hot=9_000,
     crash=4_000,
     crash_session=2.0,
+    busy=4_000,
+    busy_seconds=0.5,
     imports=3,
     peer_seconds=0.2,
     few=500,

@@ -2,7 +2,9 @@
 
 from .app import App, default_app
 from .context import Context, Fence, current
+from .core.concurrency import Concurrency
 from .core.deferred import Verdict
+from .core.isolation import Isolation
 from .core.policy import Backoff
 from .core.verdict import DeadLetter, Discard, Retry, Snooze
 from .errors import (
@@ -42,6 +44,7 @@ __all__ = [
     "BatchError",
     "BrokerError",
     "CallTooLarge",
+    "Concurrency",
     "ConfigError",
     "Context",
     "DeadLetter",
@@ -51,6 +54,7 @@ __all__ = [
     "EnqueueRefused",
     "Fence",
     "Handle",
+    "Isolation",
     "Job",
     "KjobsError",
     "NoCurrentCall",

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from .config import Settings, load
+from .core.concurrency import Concurrency
 from .core.deferred import Verdict
 from .core.duration import Duration, seconds
+from .core.isolation import Isolation
 from .core.policy import Backoff, Order, Policy
 from .core.topics import Names, check_queue
 from .errors import DeclarationError, UnknownJob
@@ -96,7 +98,8 @@ class App:
         timeout: Duration | None = None,
         expires: Duration | None = None,
         order: Order = "strict",
-        isolate: bool = False,
+        concurrency: int | Concurrency | None = None,
+        isolate: bool | Isolation = False,
     ) -> Callable[[Callable[P, R]], Job[P, R]]: ...
     def job(
         self,
@@ -115,7 +118,8 @@ class App:
         timeout: Duration | None = None,
         expires: Duration | None = None,
         order: Order = "strict",
-        isolate: bool = False,
+        concurrency: int | Concurrency | None = None,
+        isolate: bool | Isolation = False,
     ) -> Any:
         """Turn a function into a job.
 
@@ -139,7 +143,10 @@ class App:
             timeout: how long one attempt may take.
             expires: a call that has not started by then is dropped.
             order: ``"strict"``: a failing call holds its key. ``"relaxed"``: later calls pass it.
-            isolate: run each call in a process of its own.
+            concurrency: how many calls may run at a time in each worker process; others wait aside and block
+                nobody. :class:`kjobs.Concurrency` limits them by a part of the key.
+            isolate: run each call in a process of its own, which may crash and takes nothing else with it;
+                :class:`kjobs.Isolation` also limits its memory and processor time.
 
         Raises:
             DeclarationError: something of this cannot be.
@@ -147,10 +154,6 @@ class App:
 
         def declare(function: Callable[..., Any]) -> Job[..., Any]:
             label = name or f"{_module_name(function)}.{function.__qualname__}"
-            if isolate:
-                raise DeclarationError(
-                    f"job {label}: isolate=True is not available yet; calls run in threads"
-                )
             try:
                 declared = Job(
                     function,
@@ -167,6 +170,8 @@ class App:
                         deadline=None if deadline is None else seconds(deadline),
                         timeout=None if timeout is None else seconds(timeout),
                         order=order,
+                        concurrency=Concurrency(concurrency) if isinstance(concurrency, int) else concurrency,
+                        isolate=Isolation() if isolate is True else isolate or None,
                     ),
                     expires=None if expires is None else seconds(expires),
                 )

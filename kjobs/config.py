@@ -30,6 +30,7 @@ FIXED = frozenset(
         "enable.idempotence",
         "enable.partition.eof",
         "group.id",
+        "group.instance.id",
         "group.protocol",
         "isolation.level",
         "partition.assignment.strategy",
@@ -110,6 +111,19 @@ def _prefix(value: Any) -> str:
     return value
 
 
+def _address(value: Any) -> tuple[str, int]:
+    match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})", value) if isinstance(value, str) else None
+    if match is None or int(match[2]) > 65535:
+        raise ValueError("expected host:port")
+    return match[1].strip("[]"), int(match[2])
+
+
+def _instance(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", value):
+        raise ValueError("expected letters, digits, '.', '_' and '-', at most 200")
+    return value
+
+
 def _store(value: Any) -> str:
     if not isinstance(value, str) or not re.match(r"[a-z][a-z0-9+]*://.", value):
         raise ValueError("expected an address, such as redis://127.0.0.1:6379/0")
@@ -140,12 +154,23 @@ class Settings:
     prefix: str = _setting("kjobs", _prefix, "what the names of all topics begin with")
     group: str = _setting("kjobs", _text, "the consumer group of the workers")
     modules: tuple[str, ...] = _setting((), _list, "modules that declare jobs")
-    processes: int = _setting(1, _count(1), "worker processes")
+    processes: int | None = _setting(
+        None, _count(1), "worker processes; as many as there are cores if not set"
+    )
     threads: int = _setting(8, _count(1), "thread slots of a worker process")
     async_slots: int = _setting(256, _count(1), "calls of async jobs a worker process runs at a time")
     grace: float = _setting(25.0, _length, "how long a stopping worker waits for its running calls")
     revoke_grace: float = _setting(
         10.0, _length, "how long a worker waits for running calls of a partition that is taken away"
+    )
+    watchdog: float = _setting(
+        60.0, _length, "after how long without a sign a worker process is killed and replaced; 0 for never"
+    )
+    recycle_calls: int = _setting(0, _count(0), "attempts after which a process is replaced; 0 for never")
+    recycle_age: float = _setting(0.0, _length, "how long a process lives before it is replaced; 0 for ever")
+    recycle_size: int = _setting(0, _count(0), "bytes of memory at which a process is replaced; 0 for never")
+    health: tuple[str, int] | None = _setting(
+        None, _address, "host:port at which /healthz and /readyz are answered, such as 0.0.0.0:8901"
     )
     state_dir: str | None = _setting(
         None, _text, "directory of the indexes of delayed calls; ~/.local/state/kjobs if not set"
@@ -172,6 +197,11 @@ class Settings:
     )
     session_timeout: float = _setting(
         10.0, _length, "after how long without a sign a worker is taken for dead"
+    )
+    instance: str | None = _setting(
+        None,
+        _instance,
+        "the name of this worker, for static membership; with several processes each adds its number",
     )
     buffer: int = _setting(5_000, _count(1), "calls a worker process holds in memory")
     buffer_size: int = _setting(64 * 1024 * 1024, _count(1), "bytes of the calls it holds in memory")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 
 from kjobs import Snooze, job
@@ -27,6 +28,14 @@ def pause(seconds: float) -> None:
     """Wait as for a disk, a database, a web service."""
     time.sleep(seconds)
     mark.one()
+
+
+@job(name="bench.busy")
+def busy(rounds: int) -> None:
+    """Compute something, in Python, and tell in which process."""
+    mark.number(os.getpid())
+    for number in range(rounds):
+        number * number
 
 
 @job(name="bench.async_pause")

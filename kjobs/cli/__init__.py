@@ -14,6 +14,7 @@ from ..errors import ConfigError, DeclarationError, KjobsError
 _COMMANDS = {
     "worker": "Run calls of the jobs in some modules.",
     "demo": "Show the main job on a broker of its own, in seconds.",
+    "check": "Ask a running worker whether it is alive and ready.",
     "dev": "Run a broker and a worker that reloads, for development.",
     "call": "Enqueue one call.",
     "topics": "Show and create the topics that queues need.",

@@ -93,7 +93,7 @@ def _enqueue() -> None:
 @contextmanager
 def _worker() -> Iterator[subprocess.Popen[str]]:
     """A worker, as a process of its own, that is ready, for as long as the block runs."""
-    arguments = ["worker", "kjobs.demo.shop:app", "--threads", "4"]
+    arguments = ["worker", "kjobs.demo.shop:app", "--processes", "1", "--threads", "4"]
     _say(f"worker   kjobs {' '.join(arguments)}")
     worker = subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-m", "kjobs", *arguments], stderr=subprocess.PIPE, text=True

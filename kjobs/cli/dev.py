@@ -69,7 +69,7 @@ def _changes(folder: Path) -> Iterator[set[Path]]:
 @contextmanager
 def _worker(modules: Sequence[str], environ: Mapping[str, str]) -> Iterator[None]:
     """A worker process for as long as the block runs."""
-    arguments = [sys.executable, "-m", "kjobs", "worker", *modules, "--verbose", "--grace", "2s"]
+    arguments = [sys.executable, "-m", "kjobs", "worker", *modules, "-p", "1", "--verbose", "--grace", "2s"]
     # In a session of its own, so that Ctrl-C reaches this process only, which then ends the worker in order.
     process = subprocess.Popen(arguments, env=environ, start_new_session=True)  # noqa: S603 - our own command
     try:

@@ -1,14 +1,15 @@
-"""``kjobs worker``."""
+"""``kjobs worker``: one process, or a supervisor of several."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
 
-from ..worker.worker import Orders, Worker
+from ..config import load
+from ..supervisor.supervisor import Supervisor, begun_as
 from .logs import set_up
-from .modules import load_app, queues_of
 
 
 @click.command("worker")
@@ -24,6 +25,8 @@ from .modules import load_app, queues_of
 @click.option("--grace", metavar="S", help="How long to wait for running calls when stopping, such as 30s.")
 @click.option("--group", metavar="G", help="The consumer group.")
 @click.option("--create-topics", is_flag=True, default=None, help="Create missing topics.")
+@click.option("--cell", type=int, metavar="FD", hidden=True, help="Run calls that come through a socket.")
+@click.option("--seat", metavar="N:FD", hidden=True, help="Be one of a supervisor's processes.")
 def command(
     modules: tuple[str, ...],
     queues: tuple[str, ...],
@@ -35,21 +38,60 @@ def command(
     grace: str | None,
     group: str | None,
     create_topics: bool | None,
+    seat: str | None,
+    cell: int | None,
 ) -> None:
-    """Run calls of the jobs declared in MODULEs, until stopped.
+    r"""Run calls of the jobs declared in MODULEs, until stopped.
 
-    SIGTERM or SIGINT: begin no more calls, wait for those that run, commit, leave. A second signal ends
-    at once. Exit codes: 0 in order, 1 error, 2 wrong usage or forced.
+    \b
+    SIGTERM, SIGINT   begin no more calls, wait for those that run, commit, leave;
+                      a second time: end at once
+    SIGTSTP           begin no more calls, and keep everything else
+    SIGUSR1, SIGQUIT  write what runs, and where it is, to standard error
+    With several processes also:
+    SIGHUP            restart one process after the other
+    SIGTTIN, SIGTTOU  one process more, one less
+
+    Exit codes: 0 in order, 1 error, 2 wrong usage or forced.
     """
-    set_up(verbose=verbose)
+    if cell is not None:
+        serve_cell(modules, cell, verbose=verbose)
+        return
+    if max_calls is not None:
+        if (processes or 1) > 1:
+            raise click.UsageError("--max-calls counts the calls of one process: use it with --processes 1.")
+        processes = 1
+    if seat is None and load({"processes": processes}).processes != 1:
+        set_up(verbose=verbose)
+        # Without the option the app's code has the last word, which the first process will know.
+        sys.exit(Supervisor(begun_as(), processes).run())
+    # Only here: a supervisor is to know neither Kafka nor any job.
+    from ..worker.isolation.cells import Cells
+    from ..worker.link import Link
+    from ..worker.worker import Orders, Worker
+    from .modules import load_app, queues_of
+
+    link = None
+    if seat is not None:
+        number, _, descriptor = seat.partition(":")
+        link = Link(int(number), int(descriptor))
+    set_up(verbose=verbose, process=None if link is None else link.seat)
     app = load_app(modules)
     app.configure(
         processes=processes, threads=threads, grace=grace, group=group, create_topics=create_topics or None
     )
-    if app.settings.processes > 1:
-        raise click.UsageError(
-            f"processes={app.settings.processes}: a worker is one process for now. Start the command several "
-            "times; Kafka shares the partitions among them."
-        )
+    if seat is None and (wanted := app.settings.processes or 1) > 1:  # by the app's own code
+        again = begun_as("--processes", str(wanted))
+        os.execv(again[0], again)  # noqa: S606 - our own command
     orders = Orders(queues=queues_of(app, queues), burst=burst, max_calls=max_calls)
-    sys.exit(Worker(app, orders).run())
+    sys.exit(Worker(app, orders, link, Cells(begun_as())).run())
+
+
+def serve_cell(modules: tuple[str, ...], descriptor: int, *, verbose: bool) -> None:
+    """Be a process that runs isolated calls of a worker."""
+    from ..worker.clock import Clock
+    from ..worker.isolation.cell import serve
+    from .modules import load_app
+
+    set_up(verbose=verbose)
+    serve(load_app(modules), descriptor, Clock().now)

@@ -21,15 +21,20 @@ LIMIT = 4000
 _MAGIC = "k1"
 _HEAD = len(_MAGIC) + 4 + 8
 _CLEAN = 1
+_CRASHES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A call that failed and waits for its next attempt."""
+    """A call that failed and waits for its next attempt.
+
+    ``crashes``: times that its process crashed, if it has one of its own.
+    """
 
     offset: int
     failures: int
     due_ms: int
+    crashes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,8 @@ def _write(watermark: int, checkpoint: Checkpoint) -> str:
 
 
 def _pack(watermark: int, checkpoint: Checkpoint) -> bytes:
-    out = bytearray([_CLEAN if checkpoint.clean else 0])
+    crashed = any(trial.crashes for trial in checkpoint.trials)
+    out = bytearray([(_CLEAN if checkpoint.clean else 0) | (_CRASHES if crashed else 0)])
     _put(out, checkpoint.epoch)
     topic_id = checkpoint.topic_id.encode()
     _put(out, len(topic_id))
@@ -166,6 +172,8 @@ def _pack(watermark: int, checkpoint: Checkpoint) -> bytes:
         _put(out, trial.failures)
         _put(out, trial.due_ms - earliest)
         at = trial.offset
+        if crashed:
+            _put(out, trial.crashes)
     return bytes(out)
 
 
@@ -191,8 +199,9 @@ def _unpack(watermark: int, data: bytes) -> Checkpoint:
         gap, at = _get(data, at)
         failures, at = _get(data, at)
         later, at = _get(data, at)
+        crashes, at = _get(data, at) if flags & _CRASHES else (0, at)
         offset += gap
-        trials.append(Trial(offset, failures, earliest + later))
+        trials.append(Trial(offset, failures, earliest + later, crashes))
     return Checkpoint(
         high=watermark + window,
         unfinished=tuple(unfinished),

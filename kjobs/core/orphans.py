@@ -22,8 +22,7 @@ class Orphans:
 
     def take_in(self, partition: Partition) -> int:
         """A partition is gone; how many calls of it run."""
-        running = [entry for entry in partition.order if entry.out]
-        running += [entry for entry in partition.stored.rows.values() if entry.out]
+        running = partition.handed_out
         self._running.update((partition.place, entry.token) for entry in running)
         return len(running)
 

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     UNDECODABLE = "undecodable"
     UNKNOWN_JOB = "unknown-job"
     BAD_ARGUMENTS = "bad-arguments"
+    CRASHED = "crashed"
 
 
 # --- outcomes --------------------------------------------------------------------------------------
@@ -84,7 +85,17 @@ class Condemned(msgspec.Struct, frozen=True):
     error: BaseException
 
 
-Outcome = Succeeded | Failed | Snoozed | Early | Expired | Discarded | Condemned
+class Crashed(msgspec.Struct, frozen=True):
+    """The process that ran the call by itself ended before it did; counted apart from failures."""
+
+    error: BaseException
+    policy: Policy
+
+
+Outcome = Succeeded | Failed | Snoozed | Early | Expired | Discarded | Condemned | Crashed
+
+#: Crashes after which a call is given up.
+MOST_CRASHES = 3
 
 #: The one value of success; compared by identity on the hot path.
 OK: Final = Succeeded()
@@ -103,12 +114,14 @@ class RetryAt(msgspec.Struct, frozen=True):
     Attributes:
         failures: failed attempts so far, the last one included.
         holds_lane: later calls of its key wait for it.
+        crashes: times that its process crashed, the last one included.
     """
 
     due: float
     error: BaseException
     failures: int
     holds_lane: bool
+    crashes: int = 0
 
 
 class WaitUntil(msgspec.Struct, frozen=True):
@@ -141,7 +154,7 @@ class Drop(msgspec.Struct, frozen=True):
 Disposition = Done | RetryAt | WaitUntil | Bury | Drop
 
 
-def dispose(outcome: Outcome, *, failures: int, since: float, now: float) -> Disposition:
+def dispose(outcome: Outcome, *, failures: int, since: float, now: float, crashes: int = 0) -> Disposition:
     """Decide what becomes of a call.
 
     Args:
@@ -149,12 +162,13 @@ def dispose(outcome: Outcome, *, failures: int, since: float, now: float) -> Dis
         failures: failed attempts of this call before this one.
         since: when the call was enqueued (epoch seconds); its deadline counts from here.
         now: the present (epoch seconds).
+        crashes: times that its process crashed before.
     """
     match outcome:
         case Succeeded():
             return Done()
         case Failed():
-            return _after_failure(outcome, failures + 1, since, now)
+            return _after_failure(outcome, failures + 1, since, now, crashes)
         case Snoozed(delay=delay, policy=policy):
             due = now + delay
             if policy.deadline is not None and due > since + policy.deadline:
@@ -168,16 +182,20 @@ def dispose(outcome: Outcome, *, failures: int, since: float, now: float) -> Dis
             return Drop(why)
         case Condemned(reason=reason, error=error):
             return Bury(reason, error, failures + 1 if reason is Reason.REJECTED else failures)
+        case Crashed(error=error, policy=policy):
+            if crashes + 1 >= MOST_CRASHES:
+                return Bury(Reason.CRASHED, error, failures + crashes + 1)
+            return RetryAt(now + 2.0**crashes, error, failures, policy.order == "strict", crashes + 1)
         case _:
             assert_never(outcome)
 
 
-def _after_failure(outcome: Failed, failures: int, since: float, now: float) -> Disposition:
+def _after_failure(outcome: Failed, failures: int, since: float, now: float, crashes: int) -> Disposition:
     error, policy = outcome.error, outcome.policy
     asked = isinstance(error, Retry)  # the job's own word counts more than the rules for what it raises
     if not asked and isinstance(error, policy.discard_on):
         return Drop(f"{type(error).__name__} is discarded by the job")
-    if not asked and not _retried(error, policy):
+    if not asked and not is_retried(error, policy):
         return Bury(Reason.NOT_RETRIED, error, failures)
     if failures > policy.retries:
         return Bury(Reason.RETRIES_EXHAUSTED, error, failures)
@@ -186,10 +204,10 @@ def _after_failure(outcome: Failed, failures: int, since: float, now: float) -> 
         wait = policy.backoff.delay(failures, outcome.draw)
     if policy.deadline is not None and now + wait > since + policy.deadline:
         return Bury(Reason.DEADLINE, error, failures)
-    return RetryAt(now + wait, error, failures, policy.order == "strict")
+    return RetryAt(now + wait, error, failures, policy.order == "strict", crashes)
 
 
-def _retried(error: BaseException, policy: Policy) -> bool:
+def is_retried(error: BaseException, policy: Policy) -> bool:
     """Whether the policy retries this; ``Exception`` stands for ``SystemExit`` and its like, too."""
     return isinstance(error, policy.retry_on) or (
         not isinstance(error, Exception) and Exception in policy.retry_on

@@ -31,6 +31,7 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
 
     Attributes:
         failures: failed attempts so far.
+        crashes: times that its process crashed, if it has one of its own.
         due: do not start before this (epoch seconds); 0 for at once.
         next: the following call of the same key, if it was fetched already.
         more: whoever runs this entry goes on with ``next``, without asking.
@@ -68,6 +69,7 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
     loose: bool = False
     counted: bool = False
     cancelled: bool = False
+    crashes: int = 0
 
     def __repr__(self) -> str:
         topic, number = self.partition.place
@@ -169,6 +171,12 @@ class Partition:
     def may_open(self) -> bool:
         """Whether calls may begin."""
         return self.confirmed and self.stored.caught_up and not self.leaving
+
+    @property
+    def handed_out(self) -> list[Entry]:
+        """The entries that are handed out to run."""
+        waiting = self.stored.rows.values()
+        return [entry for entries in (self.order, waiting) for entry in entries if entry.out]
 
     @property
     def busy(self) -> bool:
@@ -296,7 +304,7 @@ class Partition:
     def _restore_trial(self, entry: Entry) -> None:
         trial = self._trials.pop(entry.offset, None)
         if trial is not None:
-            entry.failures = trial.failures
+            entry.failures, entry.crashes = trial.failures, trial.crashes
             entry.due = trial.due_ms / 1000
             self.trying[entry.offset] = entry
 
@@ -360,7 +368,7 @@ class Partition:
         # What the checkpoint knew and has not been fetched again yet is still to be told.
         ahead = _from(self.next_offset, self._unfinished)
         trials = chain(
-            (Trial(e.offset, e.failures, int(e.due * 1000)) for e in self.trying.values()),
+            (Trial(e.offset, e.failures, int(e.due * 1000), e.crashes) for e in self.trying.values()),
             (trial for trial in self._trials.values() if trial.offset >= self.next_offset),
         )
         checkpoint = Checkpoint(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .concurrency import Concurrency
 from .duration import Duration, seconds
+from .isolation import Isolation
 
 #: The longest a call waits in its lane, in memory, between two attempts (seconds); from there on it waits
 #: in the deferred store.
@@ -73,6 +75,8 @@ class Policy:
         deadline: seconds after enqueueing beyond which no further attempt is begun, or None.
         timeout: seconds one attempt may take, or None.
         order: ``"strict"`` keeps a failing call's key waiting, ``"relaxed"`` lets later calls pass.
+        concurrency: how many calls may run at a time in a worker process; None: as many as there are slots.
+        isolate: calls run in processes of their own, with these limits; None: in the worker's threads.
     """
 
     retries: int = 8
@@ -82,12 +86,18 @@ class Policy:
     deadline: float | None = None
     timeout: float | None = None
     order: Order = "strict"
+    concurrency: Concurrency | None = None
+    isolate: Isolation | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.retries, int) or isinstance(self.retries, bool) or self.retries < 0:
             raise ValueError(f"retries={self.retries!r}: expected a whole number of zero or more")
         if self.order not in ("strict", "relaxed"):
             raise ValueError(f'order={self.order!r}: expected "strict" or "relaxed"')
+        if self.concurrency is not None and not isinstance(self.concurrency, Concurrency):
+            raise ValueError(f"concurrency={self.concurrency!r}: expected a number or a Concurrency")
+        if self.isolate is not None and not isinstance(self.isolate, Isolation):
+            raise ValueError(f"isolate={self.isolate!r}: expected True, False or an Isolation")
         for name in ("retry_on", "discard_on"):
             for kind in getattr(self, name):
                 if not (isinstance(kind, type) and issubclass(kind, BaseException)):

@@ -367,7 +367,8 @@ class Scheduler:
         entry.outcome = OK  # the error of a failed one keeps its frames alive
         partition.out -= 1
         since = entry.record.timestamp()[1] / 1000
-        disposition = dispose(outcome, failures=entry.failures, since=since, now=now)
+        crashes = entry.crashes
+        disposition = dispose(outcome, failures=entry.failures, since=since, now=now, crashes=crashes)
         match disposition:
             case Done():
                 self._settle(entry, now)
@@ -377,7 +378,7 @@ class Scheduler:
             case RetryAt(due=due, error=error, failures=failures):
                 # Counted only now: a failure that ends in a burial is forgotten if we crash before its
                 # acknowledgement, and the attempt made again.
-                entry.failures = failures
+                entry.failures, entry.crashes = failures, disposition.crashes
                 partition.retry(entry, due)
                 self._commits.urgent = True
                 self._commands.append(Retrying(entry, error, due))

@@ -162,7 +162,7 @@ class Consumer:
                 self._out_of_range(place, message.offset(), events)
             case KafkaError._MAX_POLL_EXCEEDED:
                 log.error("this worker did not poll for too long and left the group: %s", error.str())
-            case _ if error.fatal():
+            case code if code == KafkaError._FATAL or error.fatal():
                 raise BrokerError(f"the Kafka consumer cannot go on: {reason(error)}")
             case code:
                 now = time.monotonic()

@@ -43,7 +43,7 @@ from ..core.outcome import OK, Condemned, Discarded, Failed, Outcome, Reason, Su
 from ..core.partition import Entry
 from ..core.scheduler import Scheduler
 from ..handle import Handle, row_id
-from ..worker.fibres import AsyncCall
+from ..worker.fibres import Aside, AsyncCall
 from ..worker.invoke import Invoker
 from ..worker.report import Report, Totals
 from .calls import DeadCall, RecordedCall, State
@@ -203,7 +203,9 @@ class Stepper:
         limited = job is not None and job.policy.timeout is not None and not job.is_async
         with enforced(invoker.limits) if limited else nullcontext():
             # What the job sets in its context, as the invoker does current(), is not the test's.
-            return copy_context().run(invoker.run, entry)
+            outcome = copy_context().run(invoker.run, entry)
+        assert not isinstance(outcome, Aside), "nothing else runs that it could wait for"
+        return outcome
 
     def _ended(self, entry: Entry, outcome: Outcome) -> None:
         call = self._call(entry)

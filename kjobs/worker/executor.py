@@ -12,15 +12,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from time import monotonic
 
 from ..core.events import Place
 from ..core.outcome import OK, Outcome
 from ..core.partition import Entry
-from .fibres import AsyncCall, Fibres
+from .fibres import Aside, AsyncCall, Fibres
 from .pace import Pace
+from .turnstile import Turnstile
 
 #: Seconds after which a slot lets other keys have a turn.
 _TURN = 0.01
@@ -49,9 +50,17 @@ class Executor:
         run: runs an entry and returns its outcome, or an ``AsyncCall`` for the event loop; never raises.
         slots: the most threads.
         async_slots: the most calls of async jobs at a time.
+        turnstile: where entries are that ``run`` has set aside.
     """
 
-    def __init__(self, run: Callable[[Entry], Outcome | AsyncCall], *, slots: int, async_slots: int) -> None:
+    def __init__(
+        self,
+        run: Callable[[Entry], Outcome | AsyncCall | Aside],
+        *,
+        slots: int,
+        async_slots: int,
+        turnstile: Turnstile,
+    ) -> None:
         self._run = run
         self._most = slots
         self._ready: deque[Entry] = deque()
@@ -67,6 +76,8 @@ class Executor:
         self._owner = threading.Lock()
         self._owner.acquire()
         self._owner_waits = False
+        self._turnstile = turnstile
+        turnstile.again = self._again
         self._fibres = Fibres(async_slots, self._give_back, self._may_begin)
 
     # --- the owner's side ------------------------------------------------------------------------
@@ -94,7 +105,7 @@ class Executor:
 
     def recall(self, places: Collection[Place] | None) -> list[Entry]:
         """Take back what no slot has begun of these partitions (None: of all)."""
-        taken = self._fibres.recall()
+        taken = [*self._fibres.recall(), *self._turnstile.recall()]
         while True:
             try:
                 taken.append(self._ready.popleft())
@@ -149,6 +160,11 @@ class Executor:
     def waiting(self) -> int:
         """Entries that no slot has taken yet."""
         return len(self._ready)
+
+    def begun(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Those of the entries that were handed out that do not wait for a slot."""
+        waiting = {id(entry) for entry in list(self._ready)}
+        return [entry for entry in entries if id(entry) not in waiting]
 
     @property
     def starving(self) -> bool:
@@ -205,6 +221,8 @@ class Executor:
                     if isinstance(outcome, AsyncCall):
                         self._fibres.submit(outcome)
                         break
+                    if isinstance(outcome, Aside):
+                        break
                 entry.outcome = outcome
                 if entry.more:
                     now = slot.begun = monotonic()
@@ -237,6 +255,11 @@ class Executor:
                 return
             self.tell()
         slot.parked.acquire()
+
+    def _again(self, entry: Entry) -> None:
+        """An entry that was set aside may be run."""
+        self._ready.appendleft(entry)
+        self.tell()  # whoever says so may be no slot, and all slots asleep
 
     def _may_begin(self, entry: Entry) -> bool:
         """Whether a call may begin now; if not, it is given back."""

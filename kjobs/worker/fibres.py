@@ -7,17 +7,31 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..core.outcome import Outcome
 from ..core.partition import Entry
 
 
 class AsyncCall(NamedTuple):
-    """An entry whose job is ``async def``; ``attempt()`` runs it and returns its outcome."""
+    """An entry whose job is ``async def``.
+
+    Attributes:
+        entry: the call.
+        attempt: runs it and returns its outcome.
+        dropped: called instead, if it is not run after all.
+    """
 
     entry: Entry
     attempt: Callable[[], Coroutine[Any, Any, Outcome]]
+    dropped: Callable[[], None] = lambda: None
+
+
+class Aside:
+    """The outcome of an entry that was set aside: it is run later, by whoever is told so."""
+
+
+ASIDE: Final = Aside()
 
 
 class Fibres:
@@ -55,9 +69,11 @@ class Fibres:
         taken: list[Entry] = []
         while True:
             try:
-                taken.append(self._inbox.popleft().entry)
+                call = self._inbox.popleft()
             except IndexError:
                 return taken
+            call.dropped()
+            taken.append(call.entry)
 
     def stop(self) -> None:
         """Stop the loop; what still runs in it is abandoned."""
@@ -93,6 +109,8 @@ class Fibres:
                 task = loop.create_task(self._run(call), context=Context())
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
+            else:
+                call.dropped()
 
     async def _run(self, call: AsyncCall) -> None:
         entry = call.entry

@@ -35,8 +35,9 @@ from ..job import Job
 from ..kafka.message import headers_of
 from ..middleware import Middleware, around
 from .facts import facts, fields, label
-from .fibres import AsyncCall
+from .fibres import ASIDE, Aside, AsyncCall
 from .timelimit import TimeLimitExceeded, TimeLimits
+from .turnstile import Turnstile
 
 log = logging.getLogger("kjobs.call")
 
@@ -61,6 +62,8 @@ class Invoker:
         queues: the queue whose calls a topic holds, by topic.
         now: the worker's clock, in epoch seconds.
         draw: a random number in [0, 1), for the jitter of backoffs.
+        isolated: makes an attempt in a process of its own; None if this is one.
+        turnstile: limits how many calls of a job run; None: another one does, or they run one by one.
     """
 
     def __init__(
@@ -71,7 +74,11 @@ class Invoker:
         queues: Mapping[str, str],
         now: Callable[[], float],
         draw: Callable[[], float] = random.random,
+        isolated: Callable[[Context, Policy], Outcome] | None = None,
+        turnstile: Turnstile | None = None,
     ) -> None:
+        self._turnstile = turnstile
+        self._isolated = isolated
         self._queues = queues
         self._now = now
         self._draw = draw
@@ -91,10 +98,10 @@ class Invoker:
             restore=job.arguments.restore,
             function=job.function,
             wrapped=around(job.function, middleware) if middleware else None,
-            special=job.is_async or job.policy.timeout is not None or bool(middleware),
+            special=bool(job.is_async or job.policy.timeout or job.policy.concurrency or middleware),
         )
 
-    def run(self, entry: Entry) -> Outcome | AsyncCall:
+    def run(self, entry: Entry) -> Outcome | AsyncCall | Aside:
         """Make one attempt at an entry."""
         try:
             envelope = decode(entry.record.value())
@@ -107,19 +114,46 @@ class Invoker:
             untimely = self._untimely(entry, envelope, runner.policy)
             if untimely is not None:
                 return untimely
+        if runner.policy.isolate is not None and self._isolated is not None:
+            there = Context(entry, envelope, self._queues[entry.partition.place[0]])
+            return self._limited(there, runner, lambda: self._elsewhere(there, runner))
         try:
             args, kwargs = runner.restore(envelope.args, envelope.kwargs)
         except Mismatch as error:
             return Condemned(Reason.BAD_ARGUMENTS, error)
         context = Context(entry, envelope, self._queues[entry.partition.place[0]])
         if self._told or runner.special:
-            return self._attempt(context, runner, args, kwargs)
+            return self._limited(context, runner, lambda: self._attempt(context, runner, args, kwargs))
         enter(context)
         try:
             runner.function(*args, **kwargs)
         except BaseException as error:
             return classify(error, runner.policy, self._draw)
         return OK
+
+    def _limited(
+        self, context: Context, runner: Runner, attempt: Callable[[], Outcome | AsyncCall]
+    ) -> Outcome | AsyncCall | Aside:
+        """Make an attempt, if not too many calls of the job run already."""
+        limit, turnstile = runner.policy.concurrency, self._turnstile
+        if limit is None or turnstile is None:
+            return attempt()
+        token = limit.token(runner.job.name, context.entry.key)
+        if not turnstile.enter(token, limit.most, context.entry):
+            return ASIDE
+        outcome = attempt()
+        if not isinstance(outcome, AsyncCall):
+            turnstile.leave(token)
+            return outcome
+        make = outcome.attempt
+
+        async def leaving() -> Outcome:
+            try:
+                return await make()
+            finally:
+                turnstile.leave(token)
+
+        return outcome._replace(attempt=leaving, dropped=lambda: turnstile.leave(token))
 
     def _attempt(
         self, context: Context, runner: Runner, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -140,6 +174,16 @@ class Invoker:
                     self._call(context, runner, args, kwargs)
         except BaseException as error:
             outcome = classify(error, runner.policy, self._draw)
+        self._ended(context, outcome, begun)
+        return outcome
+
+    def _elsewhere(self, context: Context, runner: Runner) -> Outcome:
+        """Have an attempt made in a process of its own, and wait for it."""
+        assert self._isolated is not None
+        if runner.policy.timeout is not None:
+            context.deadline_at = self._now() + runner.policy.timeout
+        begun = self._began(context)
+        outcome = self._isolated(context, runner.policy)
         self._ended(context, outcome, begun)
         return outcome
 

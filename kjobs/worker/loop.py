@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from .. import events
@@ -48,6 +48,7 @@ from ..core.events import (
     Stopping,
 )
 from ..core.outcome import OK
+from ..core.partition import Entry
 from ..core.scheduler import Scheduler
 from ..deferred.keeper import Keeper
 from ..errors import BrokerError
@@ -83,6 +84,8 @@ class Loop:
         report: tells what happens.
         clock: the worker's clock.
         revoke_grace: seconds to wait for running calls of partitions that are taken away.
+        stop_by: when the worker must have ended (monotonic seconds), once it was told to.
+        pulse: called again and again, every few milliseconds.
     """
 
     def __init__(
@@ -96,6 +99,8 @@ class Loop:
         report: Report,
         clock: Clock,
         revoke_grace: float,
+        stop_by: Callable[[], float],
+        pulse: Callable[[], None],
     ) -> None:
         self.scheduler = scheduler
         self._executor = executor
@@ -105,8 +110,8 @@ class Loop:
         self._report = report
         self._clock = clock
         self._revoke_grace = revoke_grace
-        #: When the worker must have ended, once it was told to (monotonic seconds).
-        self.stop_by = float("inf")
+        self._stop_by = stop_by
+        self._pulse = pulse
         self._consumer: Consumer
         self._polled_at = 0.0
         self._sent_at = 0.0
@@ -128,6 +133,7 @@ class Loop:
         if now - self._tended_at < _BRISK:
             return
         self._tended_at = now
+        self._pulse()
         self._executor.tend()
         self._limits.enforce()
         self._consumer.check_identity()
@@ -248,8 +254,9 @@ class Loop:
         """Let partitions go: wait for what runs of them, commit, forget. Called while polling."""
         self._handle([Revoking(places)])
         until = time.monotonic() + self._revoke_grace
-        while self.scheduler.busy(places) and time.monotonic() < min(until, self.stop_by):
+        while self.scheduler.busy(places) and time.monotonic() < min(until, self._stop_by()):
             self._executor.wait(10 * _BRISK)
+            self._pulse()
             self._handle(self._from_slots())
             self._executor.tend()
             self._limits.enforce()
@@ -295,3 +302,8 @@ class Loop:
     def busy(self) -> bool:
         """Whether calls run, or are being buried."""
         return self.scheduler.busy()
+
+    def running(self) -> list[Entry]:
+        """The calls that slots have begun."""
+        partitions = self.scheduler.partitions.values()
+        return self._executor.begun(entry for partition in partitions for entry in partition.handed_out)

@@ -20,6 +20,8 @@ log = logging.getLogger("kjobs.worker")
 #: Seconds that two clocks may be apart, and between two warnings that they are further.
 CLOCKS_APART = 5.0
 _CLOCKS_EVERY = 60.0
+#: Running calls that are told at most.
+_RUNNING = 100
 #: Seconds between two summaries.
 _SUMMARY_EVERY = 10.0
 
@@ -42,6 +44,11 @@ class Totals:
             self.dead - other.dead,
             self.dropped - other.dropped,
         )
+
+    @property
+    def calls(self) -> int:
+        """Attempts that were made."""
+        return self.done + self.failed
 
     def any(self) -> bool:
         """Whether anything happened."""
@@ -87,6 +94,16 @@ class Report:
             extra=fields("call.retried", call, due=due, error=type(error).__name__),
         )
         events.emit(events.CallRetried(**call, error=error, due=due))
+
+    def running(self, entries: Sequence[Entry]) -> None:
+        """Somebody wants to know what runs."""
+        shown = [label(facts(e, self._queue(e), e.failures + 1)) for e in entries[:_RUNNING]]
+        log.warning(
+            "%d calls are running%s",
+            len(entries),
+            "".join(f"\n  {line}" for line in shown),
+            extra={"event": "worker.running", "calls": shown},
+        )
 
     def deferred(self, entry: Entry) -> None:
         """The deferred store has a call, which it had not before."""

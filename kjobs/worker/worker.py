@@ -6,15 +6,13 @@ import gc
 import logging
 import os
 import platform
-import signal
+import random
 import socket
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from types import FrameType
-from typing import Any
 
 from .. import __version__, events
 from ..app import App
@@ -27,16 +25,25 @@ from ..core.scheduler import Scheduler
 from ..deferred.keeper import Keeper
 from ..deferred.opener import opener
 from ..errors import BrokerError, ConfigError
+from ..health.presence import Presence
+from ..health.process import Process, Vitals
 from ..kafka.client import consumer_options
 from ..kafka.consumer import Consumer
 from ..kafka.tail import Tail
+from ..supervisor.messages import Beat
 from .burial import Burial
 from .clock import Clock
 from .executor import Executor
 from .failpoint import Failpoint, failpoint
 from .invoke import Invoker
+from .isolation.cells import Cells
+from .isolation.outside import isolated
+from .link import Link
 from .loop import Loop
 from .report import Report, spelled
+from .resident import resident
+from .signs import Signs
+from .turnstile import Turnstile
 
 log = logging.getLogger("kjobs.worker")
 
@@ -44,6 +51,8 @@ log = logging.getLogger("kjobs.worker")
 _PATIENCE = 5.0
 #: Seconds between two looks whether a burst is over.
 _BURST_LOOK = 0.1
+#: Seconds between two signs of life.
+_SIGN_EVERY = 1.0
 #: Seconds that leaving the group may take before the process ends without it.
 _LEAVING = 10.0
 
@@ -64,9 +73,16 @@ class Orders:
 
 
 class Worker:
-    """One worker process of an app."""
+    """One worker process of an app.
 
-    def __init__(self, app: App, orders: Orders) -> None:
+    Args:
+        app: whose jobs it runs.
+        orders: what it is to do.
+        link: to its supervisor; None if it has none.
+        cells: the processes for calls of isolated jobs; none is begun without one.
+    """
+
+    def __init__(self, app: App, orders: Orders, link: Link | None, cells: Cells) -> None:
         if not orders.queues:
             raise ConfigError("a worker needs at least one queue")
         self._app = app
@@ -74,8 +90,14 @@ class Worker:
         self._settings: Settings = app.settings
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._topics = {app.names.queue(app.check_queue(queue)): queue for queue in orders.queues}
-        self._signals = 0
+        self._link = link
+        self._cells = cells
+        self._signs = Signs(self.stop)
+        self._quiet = False
         self._told_to_stop = False
+        self._stop_by = float("inf")
+        self._presence = Presence()
+        self._told_at = float("-inf")
         self._looked_at = 0.0
         self._ready = False
         self._begun = time.monotonic()
@@ -91,7 +113,7 @@ class Worker:
         if protocol == "consumer":
             session = cluster.admin.session_timeout(settings.group) or session
         self._producer = open_producer(settings)
-        clock = Clock()
+        clock = self._clock = Clock()
         self._report = Report(self._topics)
         self._scheduler = Scheduler(
             Bounds(settings.buffer, settings.buffer_size),
@@ -99,8 +121,21 @@ class Worker:
             attempts=self._orders.max_calls,
             lane_wait=settings.lane_wait,
         )
-        self._invoker = Invoker(app.jobs, app.middleware, queues=self._topics, now=clock.now)
-        self._executor = Executor(self._invoker.run, slots=settings.threads, async_slots=settings.async_slots)
+        turnstile = Turnstile()
+        self._invoker = Invoker(
+            app.jobs,
+            app.middleware,
+            queues=self._topics,
+            now=clock.now,
+            turnstile=turnstile,
+            isolated=lambda context, policy: isolated(context, policy, self._cells, random.random),
+        )
+        self._executor = Executor(
+            self._invoker.run,
+            slots=settings.threads,
+            async_slots=settings.async_slots,
+            turnstile=turnstile,
+        )
         burial = Burial(
             self._producer,
             {topic: app.names.dead(queue) for topic, queue in self._topics.items()},
@@ -138,6 +173,8 @@ class Worker:
             report=self._report,
             clock=clock,
             revoke_grace=settings.revoke_grace,
+            stop_by=lambda: self._stop_by,
+            pulse=self._pulse,
         )
         options = consumer_options(
             settings.bootstrap_servers,
@@ -147,6 +184,7 @@ class Worker:
             session_timeout=settings.session_timeout,
             buffer=settings.buffer,
             embedded=cluster.embedded,
+            instance=self._instance(),
         )
         self._consumer = Consumer(
             options,
@@ -158,6 +196,11 @@ class Worker:
         self._loop.attach(self._consumer)
         self._protocol = protocol
 
+    def _instance(self) -> str | None:
+        """Its name as a static member of the group."""
+        name = self._settings.instance
+        return name if name is None or self._link is None else f"{name}-{self._link.seat}"
+
     # --- running -------------------------------------------------------------------------------------
 
     def run(self) -> int:
@@ -166,7 +209,19 @@ class Worker:
         Raises:
             KjobsError: it could not begin.
         """
-        self._build()
+        self._signs.catch()
+        try:
+            if self._link is not None:
+                self._link.hello(self._settings)
+            else:
+                self._presence.open(self._settings.health, self._settings.watchdog)
+            self._build()
+            return self._run()
+        finally:
+            self._signs.let_go()
+            self._presence.close()
+
+    def _run(self) -> int:
         self._banner()
         # What exists by now stays: the collector need not look at it each time again.
         gc.collect()
@@ -182,25 +237,72 @@ class Worker:
         return code
 
     def _work(self) -> int:
-        previous = self._catch_signals()
         try:
-            # Only now: a member that a signal kills while it joins keeps the group waiting for its session.
-            self._consumer.subscribe(sorted(self._topics))
+            if not self._told_to_stop:
+                self._consumer.subscribe(sorted(self._topics))
             while not (self._told_to_stop or self._finished()):
                 self._loop.step()
                 if not self._ready:
                     self._announce()
             self._begin_to_stop()
-            while self._loop.busy() and time.monotonic() < self._loop.stop_by:
+            while self._loop.busy() and time.monotonic() < self._stop_by:
                 self._loop.step()
             self._settle()
             return self._leave()
         except BrokerError as error:
             log.error("%s", error, extra={"event": "worker.failed"})
             return 1
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+
+    def _pulse(self) -> None:
+        """Do what signals and the supervisor ask for. Called often, in the owner thread."""
+        signs, link = self._signs, self._link
+        now = time.monotonic()
+        if now - self._told_at >= _SIGN_EVERY:
+            self._told_at = now
+            self._give_sign()
+        if link is not None and link.lost and not self._told_to_stop:
+            log.error("the supervisor is gone: stopping", extra={"event": "worker.orphaned"})
+            self.stop()
+        if signs.quiet and not self._quiet:
+            self._quiet = True
+            log.info("quiet: no more calls begin", extra={"event": "worker.quiet"})
+            self._loop.stop()
+        if signs.dump:
+            signs.dump = False
+            self._report.running(self._loop.running())
+
+    def _give_sign(self) -> None:
+        """Tell the supervisor, or those it would tell, how this process does."""
+        scheduler = self._scheduler
+        partitions = scheduler.partitions.values()
+        vitals = Vitals(
+            partitions=len(partitions),
+            opening=sum(not partition.open for partition in partitions),
+            leased=scheduler.leased(self._clock.now()),
+            running=sum(partition.out for partition in partitions),
+            held=scheduler.held,
+            quiet=self._quiet or self._told_to_stop,
+        )
+        calls, size = self._report.totals.calls, resident()
+        if self._link is not None:
+            self._link.beat(Beat(calls, size, vitals))
+            return
+        state = "stopping" if self._told_to_stop else "ready" if self._ready else "beginning"
+        self._presence.tell(
+            [
+                Process(
+                    number=0,
+                    pid=os.getpid(),
+                    state=state,
+                    ready=self._ready and not self._told_to_stop,
+                    silent=0.0,
+                    failures=0,
+                    calls=calls,
+                    size=size,
+                    vitals=vitals,
+                )
+            ]
+        )
 
     def _finished(self) -> bool:
         """Whether a worker that is not to run for ever has done its work."""
@@ -234,7 +336,7 @@ class Worker:
         While the group waits for another member, brokers answer no commit; and one that is made while leaving
         would be of a generation that is over when it is answered.
         """
-        until = min(self._loop.stop_by, time.monotonic() + _LEAVING)
+        until = min(self._stop_by, time.monotonic() + _LEAVING)
         while (self._scheduler.uncommitted or self._loop.busy()) and time.monotonic() < until:
             self._loop.step()
 
@@ -253,31 +355,19 @@ class Worker:
         self._consumer.close()
         self._keeper.stop(_LEAVING / 2)
         self._executor.stop()
+        self._cells.close()
         self._producer.close(_LEAVING / 2)
         self._app.close()
         watch.cancel()
         return 2 if abandoned else 0
 
-    # --- signals -------------------------------------------------------------------------------------
-
-    def _catch_signals(self) -> dict[signal.Signals, Any]:
-        if threading.current_thread() is not threading.main_thread():
-            return {}
-        return {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._signals:
-            os.write(2, b"kjobs: second signal, ending now; running calls will run again elsewhere\n")
-            os._exit(2)
-        self._signals += 1
-        self.stop()
-
     def stop(self) -> None:
         """Stop as by SIGTERM; from any thread."""
         if not self._told_to_stop:
             # The grace period begins now, also if the owner is busy giving partitions back.
-            self._loop.stop_by = time.monotonic() + self._settings.grace
+            self._stop_by = time.monotonic() + self._settings.grace
             self._told_to_stop = True
+            self._presence.stopping()
 
     # --- telling -------------------------------------------------------------------------------------
 
@@ -293,7 +383,8 @@ class Worker:
             "group": f"{settings.group} ({self._protocol})",
             "queues": ", ".join(queues),
             "delayed": f"indexes in {self._stores.describe()}",
-            "slots": f"{settings.threads} threads, {settings.async_slots} async",
+            "slots": f"{settings.threads} threads, {settings.async_slots} async"
+            + ("" if self._link is None else ", in each process"),
             "jobs": ", ".join(jobs) or "none for these queues",
             "settings": ", ".join(changed) or "all default",
         }
@@ -304,7 +395,7 @@ class Worker:
             self._name,
             extra={"event": "worker.starting", **{f"worker_{name}": text for name, text in facts.items()}},
         )
-        for name, text in facts.items():
+        for name, text in facts.items() if self._link is None or self._link.seat == 0 else ():
             log.info("  %-9s%s", name, text, extra={"event": "worker.starting"})
 
     def _announce(self) -> None:
@@ -316,7 +407,13 @@ class Worker:
             return
         self._ready = True
         what = spelled(partitions) if partitions else "no partitions: other workers have them all"
-        log.info("worker ready: %s", what, extra={"event": "worker.ready", "partitions": len(partitions)})
+        extra = {"event": "worker.ready", "partitions": len(partitions)}
+        if self._link is None:
+            log.info("worker ready: %s", what, extra=extra)
+        else:
+            log.info("at work: %s", what, extra=extra)  # the supervisor says when all are
+            self._give_sign()
+            self._link.ready(len(partitions))
         events.emit(events.WorkerReady())
 
 

@@ -114,7 +114,7 @@ class WaitingRoom(Graveyard):
     def worker(self, *arguments: str) -> Iterator[Command]:
         """A worker that is ready; it stops in order at the end."""
         log = self.folder / f"worker{len(list(self.folder.glob('worker*.log')))}.log"
-        line = [sys.executable, "-c", KJOBS, "worker", "jobs:app", *arguments]
+        line = [sys.executable, "-c", KJOBS, "worker", "jobs:app", "--processes", "1", *arguments]
         with (
             log.open("w") as output,
             Command(line, self._environment(), self.folder, output.fileno()) as command,

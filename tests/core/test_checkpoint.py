@@ -33,7 +33,15 @@ def checkpoints(draw: st.DrawFn, watermark: int, most: int = 6) -> Checkpoint:
         at = first + length
     high = at + draw(st.integers(0, 1000))
     offsets = sorted(draw(st.sets(st.integers(watermark, high + 10), max_size=most)))
-    trials = [Trial(offset, draw(st.integers(0, 99)), draw(st.integers(0, 2**43))) for offset in offsets]
+    trials = [
+        Trial(
+            offset,
+            draw(st.integers(0, 99)),
+            draw(st.integers(0, 2**43)),
+            draw(st.sampled_from([0, 0, 0, 1, 2])),
+        )
+        for offset in offsets
+    ]
     return Checkpoint(
         high=high,
         unfinished=tuple(unfinished),

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kjobs.core.outcome import (
+    MOST_CRASHES,
     OK,
     Bury,
     Condemned,
+    Crashed,
     Discarded,
     Disposition,
     Done,
@@ -219,4 +221,31 @@ def test_reasons_are_what_the_wire_format_says() -> None:
         "undecodable",
         "unknown-job",
         "bad-arguments",
+        "crashed",
     ]
+
+
+# --- crashes ------------------------------------------------------------------------------------------
+
+
+def test_a_crash_is_not_a_failure_and_three_of_them_are_enough() -> None:
+    error = RuntimeError("its process was killed")
+    crashed = Crashed(error, policy(retries=0))
+    for crashes in range(MOST_CRASHES - 1):
+        found = dispose(crashed, failures=5, since=NOW, now=NOW, crashes=crashes)
+        assert found == RetryAt(NOW + 2.0**crashes, error, 5, holds_lane=True, crashes=crashes + 1)
+    assert dispose(crashed, failures=5, since=NOW, now=NOW, crashes=MOST_CRASHES - 1) == Bury(
+        Reason.CRASHED, error, 5 + MOST_CRASHES
+    )
+
+
+def test_a_failure_does_not_forget_crashes() -> None:
+    found = dispose(Failed(ValueError(), policy(), 0.5), failures=0, since=NOW, now=NOW, crashes=2)
+    assert isinstance(found, RetryAt)
+    assert (found.failures, found.crashes) == (1, 2)
+
+
+def test_a_relaxed_call_that_crashed_lets_others_pass() -> None:
+    found = dispose(Crashed(RuntimeError(), policy(order="relaxed")), failures=0, since=NOW, now=NOW)
+    assert isinstance(found, RetryAt)
+    assert not found.holds_lane

@@ -7,6 +7,8 @@ enqueue them.
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
 import random
 import time
 from pathlib import Path
@@ -27,7 +29,9 @@ class Jobs(NamedTuple):
     """The jobs of an app."""
 
     act: Job[..., None]
+    crack: Job[..., None]
     drift: Job[..., Any]
+    grip: Job[..., None]
     hold: Job[..., None]
     hurry: Job[..., None]
     wait: Job[..., None]
@@ -43,7 +47,9 @@ def declare(app: App) -> Jobs:
 
     return Jobs(
         act=job(name="act", retry_on=(ValueError,))(act),
+        crack=job(name="crack", isolate=True)(crack),
         drift=job(name="drift", retry_on=(ValueError,))(drift),
+        grip=job(name="grip")(grip),
         hold=job(name="hold")(hold),
         hurry=job(name="hurry", timeout=0.1)(hurry),
         wait=job(name="wait")(wait),
@@ -73,6 +79,28 @@ async def drift(script: str = "ok", length: float = 0.0) -> None:
     failpoint(Failpoint.IN_JOB)
     witness().effect(ok=word == "ok")
     _end(word)
+
+
+def crack(marks: str, crashes: int) -> None:
+    """Crash so many times, in a process that can.
+
+    Args:
+        marks: a file that is appended to each time.
+        crashes: after which it succeeds.
+    """
+    with Path(marks).open("a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()}\n")
+    if len(Path(marks).read_text(encoding="utf-8").split()) <= crashes:
+        ctypes.string_at(0)
+
+
+def grip(mark: str) -> None:
+    """Hold the interpreter's lock for ever, but for the second time: no other thread does anything."""
+    if Path(mark).exists():
+        witness().effect(ok=True)
+        return
+    Path(mark).touch()
+    ctypes.PyDLL(None).sleep(3600)
 
 
 def hurry(slow: int) -> None:

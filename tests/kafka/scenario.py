@@ -91,6 +91,7 @@ class Scenario:
             "group": self.group,
             "group_protocol": self.protocol,
             "session_timeout": self.session,
+            "processes": 1,
             "threads": self.threads,
             "state_dir": self.folder / "state",
             "test_history": self._folder_of_histories,
@@ -186,6 +187,10 @@ class Scenario:
         """Write a record to the queue past kjobs, whatever it is; returns its offset."""
         return self.broker.write((self.topic, partition), value, key, headers)
 
+    def killed(self, inc: str) -> None:
+        """Write down that a process that has no :class:`Worker` of its own was killed."""
+        self.tell(h.Killed(time.monotonic(), inc))
+
     def tell(self, *events: h.Event) -> None:
         """Write something down."""
         self._recorder.record(*events)
@@ -215,13 +220,13 @@ class Scenario:
             told=self.tails,
         )
 
-    def succeeded(self, number: int, *, by: Worker | None = None) -> None:
+    def succeeded(self, number: int, *, by: Worker | str | None = None) -> None:
         """Wait until so many calls have had their effects."""
         until(lambda: len(self.succeeded_calls(by=by)) >= number, f"{number} calls succeed", told=self.tails)
 
-    def succeeded_calls(self, *, by: Worker | None = None) -> set[str]:
-        """The calls that have had their effects, of all workers or of one."""
-        inc = None if by is None else by.inc
+    def succeeded_calls(self, *, by: Worker | str | None = None) -> set[str]:
+        """The calls that have had their effects, of all workers or of one, or one of its processes."""
+        inc = by.inc if isinstance(by, Worker) else by
         return {effect.call for effect in self.events(h.Effect, inc) if effect.ok}
 
     def drained(self, seconds: float = PATIENCE) -> None:

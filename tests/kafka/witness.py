@@ -7,6 +7,7 @@ Every incarnation of a process has a file of its own, named by ``KJOBS_TEST_HIST
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from functools import cache
@@ -20,6 +21,7 @@ from tests.proof import history as h
 _RESULTS: dict[str, h.Result] = {
     "succeeded": "ok",
     "failed": "failed",
+    "crashed": "failed",
     "snoozed": "snoozed",
     "discarded": "discarded",
     "condemned": "condemned",
@@ -141,4 +143,7 @@ class Witness:
 def witness() -> Witness:
     """The witness of this process, as its environment says."""
     environ = os.environ
-    return Witness(Path(environ["KJOBS_TEST_HISTORY"]), environ["KJOBS_TEST_INC"], environ["KJOBS_PREFIX"])
+    inc = environ["KJOBS_TEST_INC"]
+    if {"--seat", "--cell"} & set(sys.argv):
+        inc = f"{inc}-{os.getpid()}"  # one of several, and not the last one of its seat
+    return Witness(Path(environ["KJOBS_TEST_HISTORY"]), inc, environ["KJOBS_PREFIX"])

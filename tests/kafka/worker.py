@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -103,6 +104,12 @@ class Worker:
         assert self.code is None, f"{self.inc} ended instead of being stopped\n{self.tail()}"
         state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
         return state == "T"
+
+    @property
+    def children(self) -> dict[int, int]:
+        """The processes of a supervisor that have begun, the last one of each number."""
+        found = re.findall(r"process (\d+) begins: pid (\d+)", self.output)
+        return {int(number): int(pid) for number, pid in found}
 
     # --- doing -------------------------------------------------------------------------------------
 

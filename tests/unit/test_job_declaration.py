@@ -226,7 +226,7 @@ def test_apps_do_not_share_jobs(app: App) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"isolate": True}, "isolate=True is not available yet; calls run in threads"),
+        ({"isolate": "yes"}, "isolate='yes': expected True, False or an Isolation"),
         ({"queue": "a b"}, "queue 'a b': a queue's name may have letters"),
         ({"queue": "mail.dead"}, "belong to companion topics"),
         ({"retries": -1}, "retries=-1"),

@@ -16,7 +16,7 @@ from kjobs.core.deferred import Rank, Row
 from kjobs.core.outcome import Outcome
 from kjobs.core.partition import Entry, Partition
 from kjobs.core.ports import Headers
-from kjobs.worker.fibres import AsyncCall
+from kjobs.worker.fibres import Aside, AsyncCall
 from kjobs.worker.invoke import Invoker
 from tests.core.record import FakeRecord
 
@@ -84,6 +84,7 @@ class Bench:
     def take(self, entry: Entry) -> Outcome:
         """Make one attempt, also if it is async."""
         found = self.invoker.run(entry)
+        assert not isinstance(found, Aside)
         return asyncio.run(found.attempt()) if isinstance(found, AsyncCall) else found
 
     def run(self, job: str, *args: Any, **fields: Any) -> Outcome:

@@ -19,6 +19,7 @@ from kjobs.worker.executor import Executor
 from kjobs.worker.invoke import Invoker
 from kjobs.worker.loop import Loop
 from kjobs.worker.report import Report
+from kjobs.worker.turnstile import Turnstile
 from tests.core.record import FakeRecord
 from tests.worker.owner import DEADLINE
 from tests.worker.producing import FakeProducer
@@ -112,6 +113,7 @@ class Rig:
     def __init__(self, *, slots: int = 2, async_slots: int = 2, grace: float = DEADLINE) -> None:
         self.app = App()
         self.consumer, self.producer = FakeConsumer(), FakeProducer()
+        self.stop_by = float("inf")
         self._options = (slots, async_slots, grace)
         self._offsets: dict[Place, int] = {}
 
@@ -120,8 +122,9 @@ class Rig:
         slots, async_slots, grace = self._options
         clock, queues = SkippingClock(), {"kjobs.q": "q"}
         self.clock = clock
-        invoker = Invoker(self.app.jobs, [], queues=queues, now=clock.now)
-        self.executor = Executor(invoker.run, slots=slots, async_slots=async_slots)
+        turnstile = Turnstile()
+        invoker = Invoker(self.app.jobs, [], queues=queues, now=clock.now, turnstile=turnstile)
+        self.executor = Executor(invoker.run, slots=slots, async_slots=async_slots, turnstile=turnstile)
         burial = Burial(
             self.producer,  # type: ignore[arg-type]
             {"kjobs.q": "kjobs.q.dead"},
@@ -140,6 +143,8 @@ class Rig:
             report=Report(queues),
             clock=clock,
             revoke_grace=grace,
+            stop_by=lambda: self.stop_by,
+            pulse=lambda: None,
         )
         self.loop.attach(self.consumer)  # type: ignore[arg-type]
 

@@ -12,6 +12,7 @@ from kjobs.core.outcome import OK, Outcome
 from kjobs.core.partition import Entry, Partition
 from kjobs.worker.executor import Executor
 from kjobs.worker.fibres import AsyncCall
+from kjobs.worker.turnstile import Turnstile
 from tests.core.record import FakeRecord
 
 #: Seconds after which something that should have happened never will. Nothing waits for it in vain.
@@ -78,7 +79,7 @@ class Owner:
 def owned(run: Run, *, slots: int = 4, async_slots: int = 4) -> Iterator[Owner]:
     """An executor and its owner; its slots end with the block."""
     before = set(threading.enumerate())
-    executor = Executor(run, slots=slots, async_slots=async_slots)
+    executor = Executor(run, slots=slots, async_slots=async_slots, turnstile=Turnstile())
     try:
         yield Owner(executor)
     finally:

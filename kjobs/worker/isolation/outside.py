@@ -1,0 +1,109 @@
+"""A call in a cell, as the worker sees it: what is ordered, and what comes of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import assert_never
+
+from ...context import Context
+from ...core.outcome import OK, Condemned, Crashed, Discarded, Failed, Outcome, Reason, Snoozed
+from ...core.policy import Policy
+from ...kafka.message import headers_of
+from ..timelimit import TimeLimitExceeded
+from . import wire
+from .cells import Cells, Died
+
+#: Seconds beyond a job's ``timeout`` after which its cell is killed: code that hears of no exception.
+HARD = 5.0
+
+
+class IsolatedError(Exception):
+    """What a job raised in a process of its own; subclasses have the names of what was raised."""
+
+
+class CellDied(Exception):
+    """The process that ran a call by itself ended before the call did."""
+
+
+class CellKilled(TimeLimitExceeded):
+    """An attempt took longer than its job's ``timeout``, and its process had to be killed."""
+
+    def __str__(self) -> str:
+        return f"the attempt took longer than the job's timeout, and {HARD:g} s later its process was killed"
+
+
+def isolated(context: Context, policy: Policy, cells: Cells, draw: Callable[[], float]) -> Outcome:
+    """Make an attempt in a cell.
+
+    Args:
+        context: the call.
+        policy: its job's; it says what the limits are.
+        cells: where to run it.
+        draw: a random number in [0, 1), for the jitter of backoffs.
+    """
+    limit = None if policy.timeout is None else policy.timeout + HARD
+    answer = cells.run(_order(context, policy), lambda: context.cancelled, limit)
+    match answer:
+        case wire.Succeeded():
+            return OK
+        case wire.Failed(trouble=trouble, retry_in=retry_in):
+            # Its class is not here: what the policy says of it was found out where it is.
+            kinds = (BaseException,)
+            judged = replace(
+                policy,
+                retry_on=kinds if answer.retry else (),
+                discard_on=kinds if answer.discard else (),
+            )
+            return Failed(_error(trouble), judged, draw(), retry_in)
+        case wire.Snoozed(delay=delay):
+            return Snoozed(delay, policy)
+        case wire.Discarded(why=why):
+            return Discarded(why)
+        case wire.Condemned(reason=reason, trouble=trouble):
+            return Condemned(Reason(reason), _error(trouble))
+        case Died(late=True):
+            return Failed(CellKilled(), policy, draw())
+        case Died():
+            words = f"; its last words:\n{answer.words}" if answer.words.strip() else ""
+            return Crashed(CellDied(f"its process {answer.how}{words}"), policy)
+        case _:
+            assert_never(answer)
+
+
+def _order(context: Context, policy: Policy) -> wire.Order:
+    entry, record = context.entry, context.entry.record
+    topic, number = entry.partition.place
+    limits = policy.isolate
+    assert limits is not None
+    return wire.Order(
+        topic=topic,
+        partition=number,
+        offset=entry.offset,
+        key=entry.key,
+        value=record.value(),
+        headers=[(name, value) for name, value in headers_of(record)],
+        timestamp_ms=record.timestamp()[1],
+        queue=context.queue,
+        failures=entry.failures,
+        epoch=entry.partition.epoch,
+        position=entry.position,
+        memory=limits.bytes,
+        cpu=limits.cpu_seconds,
+    )
+
+
+def _error(trouble: wire.Trouble) -> BaseException:
+    error = _kind(trouble.module, trouble.name)(trouble.text)
+    error.add_note(f"In its process:\n{trouble.trace}")
+    try:
+        raise error
+    except IsolatedError as raised:  # so that it has a traceback, which log lines and dead letters show
+        return raised
+
+
+@cache
+def _kind(module: str, name: str) -> type[IsolatedError]:
+    """A class with the name of what was raised."""
+    return type(name.rpartition(".")[2], (IsolatedError,), {"__module__": module, "__qualname__": name})

@@ -1,0 +1,1 @@
+"""Tests of what probes, systemd and kjobs check are told."""

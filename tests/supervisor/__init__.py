@@ -1,0 +1,1 @@
+"""Tests of the supervisor: what it decides, and real processes under it."""

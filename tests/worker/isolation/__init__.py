@@ -1,0 +1,1 @@
+"""Tests of calls in processes of their own, without Kafka."""
