@@ -64,6 +64,8 @@ log = logging.getLogger("kjobs.worker")
 
 #: The most records taken from the client at a time.
 _FETCH = 1000
+#: Commits without an answer whose times are remembered: the client does not always give one.
+_UNANSWERED = 10_000
 #: Seconds the owner waits for Kafka when nothing else is to be expected.
 _IDLE = 0.05
 #: Seconds between two polls while there is no room: rebalances are served in them.
@@ -114,6 +116,8 @@ class Loop:
         self._pulse = pulse
         self._consumer: Consumer
         self._polled_at = 0.0
+        #: When commits that are not answered were sent, by place and offset: answers may overtake each other.
+        self._sent: dict[tuple[Place, int], float] = {}
         self._sent_at = 0.0
         self._tended_at = 0.0
 
@@ -181,7 +185,8 @@ class Loop:
         self._polled_at = time.monotonic()
         for event in gathered:
             if isinstance(event, Committed):
-                self._report.committed(event, self._sent_at)
+                sent = self._sent.pop((event.place, event.offset), self._sent_at)
+                self._report.committed(event, sent)
             elif isinstance(event, Fetched):
                 failpoint(Failpoint.AFTER_FETCH)
         return gathered
@@ -216,6 +221,10 @@ class Loop:
                 self._executor.start(entries, first=first)
             case Commit(offsets=offsets):
                 self._sent_at = time.monotonic()
+                if len(self._sent) > _UNANSWERED:
+                    self._sent.clear()
+                for place, offset, _ in offsets:
+                    self._sent.setdefault((place, offset), self._sent_at)
                 self._consumer.commit(offsets)
                 failpoint(Failpoint.IN_COMMIT)
             case Recall(places=places):

@@ -58,7 +58,7 @@ CORE = (
         "restored-attempts-ignored",
         "failures are restored from the checkpoint",
         "core/partition.py",
-        "entry.failures = trial.failures",
+        "entry.failures, entry.crashes = trial.failures, trial.crashes",
         "pass",
     ),
     Mutant(
@@ -79,7 +79,7 @@ CORE = (
         "attempts-not-counted",
         "a failure is counted",
         "core/scheduler.py",
-        "entry.failures = failures",
+        "entry.failures, entry.crashes = failures, disposition.crashes",
         "pass",
     ),
     Mutant(

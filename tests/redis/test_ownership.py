@@ -326,7 +326,7 @@ def test_a_batch_is_taken_in_as_a_whole_or_not_at_all_when_memory_ends_in_it(
     mine = opener(redis_server.url)
     store = mine.open(log.state())
     client = redis_server.client()
-    client.config_set("maxmemory", client.info("memory")["used_memory"] + 300_000)
+    client.config_set("maxmemory", client.info("memory")["used_memory"] + 5_000_000)
     position = 0
     with pytest.raises(StoreAway, match="is full"):
         while position < 100_000:
