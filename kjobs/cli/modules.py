@@ -64,16 +64,29 @@ def _hint(name: str) -> str:
     return ""
 
 
-def queues_of(app: App, queues: Sequence[str] = ()) -> list[str]:
-    """The queues to serve: those named, with commas or several times, else those of the app's jobs.
+def queues_of(app: App, queues: Sequence[str] = ()) -> dict[str, int]:
+    """The queues to serve, each with its weight: those named, else those of the app's jobs.
+
+    Args:
+        app: whose jobs they are of.
+        queues: names with commas or several times, such as "critical:4,default"; without a weight it is 1.
 
     Raises:
-        click.UsageError: there is none.
+        click.UsageError: there is none, or a weight is no whole number of at least 1.
     """
     named = [part.strip() for text in queues for part in text.split(",") if part.strip()]
-    found = list(dict.fromkeys(named or sorted({job.queue for job in app.jobs.values()})))
+    found = dict(map(_weighed, named or sorted({job.queue for job in app.jobs.values()})))
     if not found:
         raise click.UsageError(
             "the modules declare no jobs, so there are no queues. Decorate a function with @job."
         )
     return found
+
+
+def _weighed(text: str) -> tuple[str, int]:
+    name, colon, weight = text.partition(":")
+    if colon and not (weight.isdecimal() and int(weight) > 0):
+        raise click.UsageError(
+            f"queue {text!r}: the weight is to be a whole number of at least 1, as in mail:4"
+        )
+    return name, int(weight) if colon else 1

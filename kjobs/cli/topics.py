@@ -29,7 +29,7 @@ def command() -> None:
 def plan(modules: tuple[str, ...], queues: tuple[str, ...], as_json: bool) -> None:
     """Show which topics are missing. Exit code 2: some are."""
     app = load_app(modules)
-    missing = open_cluster(app.settings).missing(queues_of(app, queues))
+    missing = open_cluster(app.settings).missing(list(queues_of(app, queues)))
     for topic in missing:
         if as_json:
             click.echo(
@@ -56,7 +56,7 @@ def apply(modules: tuple[str, ...], queues: tuple[str, ...], as_json: bool, part
     app = load_app(modules)
     app.configure(partitions=partitions)
     cluster = open_cluster(app.settings)
-    missing = cluster.missing(queues_of(app, queues))
+    missing = cluster.missing(list(queues_of(app, queues)))
     cluster.create(missing)
     for topic in missing:
         if as_json:

@@ -15,7 +15,11 @@ from .logs import set_up
 @click.command("worker")
 @click.argument("modules", nargs=-1, metavar="MODULE…")
 @click.option(
-    "-Q", "--queues", multiple=True, metavar="A,B", help="Queues to serve; those of the jobs if not given."
+    "-Q",
+    "--queues",
+    multiple=True,
+    metavar="A,B",
+    help="Queues to serve, those of the jobs if not given. A:4,B:1 has four turns of A for one of B.",
 )
 @click.option("-p", "--processes", type=click.IntRange(min=1), help="Worker processes.")
 @click.option("-t", "--threads", type=click.IntRange(min=1), help="Calls that may run at a time, in threads.")

@@ -21,12 +21,15 @@ from ..core.outcome import OK, Outcome
 from ..core.partition import Entry
 from .fibres import Aside, AsyncCall, Fibres
 from .pace import Pace
+from .turns import Turns
 from .turnstile import Turnstile
 
 #: Seconds after which a slot lets other keys have a turn.
 _TURN = 0.01
 #: Seconds in one call after which a slot no longer counts as awake.
 _STUCK = 0.003
+#: Entries in front of the slots, where queues take turns.
+_LINE = 256
 #: Finished calls at which a waiting owner is told.
 _BATCH = 512
 
@@ -51,6 +54,7 @@ class Executor:
         slots: the most threads.
         async_slots: the most calls of async jobs at a time.
         turnstile: where entries are that ``run`` has set aside.
+        turns: of queues, if there are several.
     """
 
     def __init__(
@@ -60,7 +64,9 @@ class Executor:
         slots: int,
         async_slots: int,
         turnstile: Turnstile,
+        turns: Turns | None = None,
     ) -> None:
+        self._turns = turns
         self._run = run
         self._most = slots
         self._ready: deque[Entry] = deque()
@@ -86,13 +92,17 @@ class Executor:
         """Hand out entries to be run; ``first``: before those that wait for a slot."""
         if first:
             self._ready.extendleft(reversed(entries))
-        else:
+        elif self._turns is None:
             self._ready.extend(entries)
+        else:
+            self._turns.put(entries)
+            self._refill()
         if self._wake(min(len(entries), self._pace.allowed + self._stuck - self.awake)):
             time.sleep(0)  # lets go of the interpreter's lock, which the slot needs to begin
 
     def collect(self) -> list[Entry]:
         """Entries that were run since the last call, in the order they ended."""
+        self._refill()
         done = self._done
         entries = [done.popleft() for _ in range(len(done))]
         self._finished += len(entries)
@@ -111,10 +121,22 @@ class Executor:
                 taken.append(self._ready.popleft())
             except IndexError:
                 break
+        if self._turns is not None:
+            taken += self._turns.recall()
         if places is None:
             return taken
-        self._ready.extend(entry for entry in taken if entry.partition.place not in places)
+        rest = [entry for entry in taken if entry.partition.place not in places]
+        if self._turns is None:
+            self._ready.extend(rest)
+        else:
+            self._turns.put(rest)
+            self._refill()
         return [entry for entry in taken if entry.partition.place in places]
+
+    def _refill(self) -> None:
+        """Have as much in front of the slots as they need until the next look; the rest waits."""
+        if self._turns and (room := _LINE - len(self._ready)) > 0:
+            self._ready.extend(self._turns.take(room))
 
     def lease(self, until: float) -> None:
         """Let calls begin until then (monotonic seconds)."""
@@ -137,6 +159,7 @@ class Executor:
 
     def wait(self, timeout: float) -> None:
         """Wait until a good number of calls have finished, slots run out of calls, or ``tell``."""
+        self._refill()
         self._owner_waits = True
         if (self._done and not self._ready) or self._returned or len(self._done) >= _BATCH:
             self._owner_waits = False
@@ -159,17 +182,17 @@ class Executor:
     @property
     def waiting(self) -> int:
         """Entries that no slot has taken yet."""
-        return len(self._ready)
+        return len(self._ready) + (len(self._turns) if self._turns else 0)
 
     def begun(self, entries: Iterable[Entry]) -> list[Entry]:
         """Those of the entries that were handed out that do not wait for a slot."""
-        waiting = {id(entry) for entry in list(self._ready)}
+        waiting = {id(entry) for entry in (*list(self._ready), *(self._turns or ()))}
         return [entry for entry in entries if id(entry) not in waiting]
 
     @property
     def starving(self) -> bool:
         """Slots are free and nothing is ready for them."""
-        return not self._ready and self.awake < self._most
+        return not self._ready and not self._turns and self.awake < self._most
 
     def stop(self) -> None:
         """End the idle slots; those that run a call end after it."""

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from .. import __version__, events
@@ -43,6 +43,7 @@ from .loop import Loop
 from .report import Report, spelled
 from .resident import resident
 from .signs import Signs
+from .turns import Turns
 from .turnstile import Turnstile
 
 log = logging.getLogger("kjobs.worker")
@@ -62,12 +63,12 @@ class Orders:
     """What a worker is to do.
 
     Attributes:
-        queues: the queues it takes calls from.
+        queues: the queues it takes calls from, each with its weight: how often it has its turn.
         burst: stop when there is nothing left to do.
         max_calls: stop after so many attempts; None for no end.
     """
 
-    queues: Sequence[str]
+    queues: Mapping[str, int]
     burst: bool = False
     max_calls: int | None = None
 
@@ -107,7 +108,7 @@ class Worker:
     def _build(self) -> None:
         settings, app = self._settings, self._app
         cluster = self._cluster = open_cluster(settings)
-        cluster.ensure(self._orders.queues, create=settings.create_topics)
+        cluster.ensure(list(self._orders.queues), create=settings.create_topics)
         protocol = settings.group_protocol or ("consumer" if cluster.embedded else "classic")
         session = settings.session_timeout
         if protocol == "consumer":
@@ -135,6 +136,7 @@ class Worker:
             slots=settings.threads,
             async_slots=settings.async_slots,
             turnstile=turnstile,
+            turns=self._turns(),
         )
         burial = Burial(
             self._producer,
@@ -195,6 +197,13 @@ class Worker:
         )
         self._loop.attach(self._consumer)
         self._protocol = protocol
+
+    def _turns(self) -> Turns | None:
+        """What queues take turns in, if there are several."""
+        weights = self._orders.queues
+        if len(weights) < 2:
+            return None
+        return Turns({topic: weights[queue] for topic, queue in self._topics.items()})
 
     def _instance(self) -> str | None:
         """Its name as a static member of the group."""
