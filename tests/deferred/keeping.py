@@ -176,7 +176,7 @@ class Owner:
         end = self.broker.ends([(self.log, number)])[self.log, number]
         place = (self.queue, number)
         works = self.keeper._rack.works
-        self.until(lambda: place in works and works[place].shelf.known_to >= end, "everything is read")
+        self.until(lambda: place in works and works[place].shelf.store.position >= end, "everything is read")
 
     @property
     def store(self) -> SqliteStore:

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from kjobs.core.commands import FetchLane, Release
+from kjobs.core.deferred import End, Row
 from kjobs.core.events import CaughtUp, Erased, Place
+from kjobs.core.ports import Applied
 from kjobs.deferred.opener import LogState
+from kjobs.deferred.sqlite import SqliteStore
 from kjobs.errors import BrokerError
 from tests.deferred.bench import cancel, live
 from tests.deferred.calls import dated, free, names, parked
@@ -82,11 +85,21 @@ def test_an_index_that_fails_on_the_schedulers_word_is_made_anew(
     assert names(owner.lane().rows) == ["a@1"], "the other one is in hand still"
 
 
-def test_an_index_whose_file_is_damaged_is_made_anew(owner: Owner) -> None:
+def test_an_index_whose_file_is_damaged_is_made_anew(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     owner.open()
+    damaged: list[int] = []
+    apply = SqliteStore.apply
+
+    def damage(store: SqliteStore, changes: Sequence[Row | End], position: int | None) -> Applied:
+        applied = apply(store, changes, position)
+        if not damaged:  # in the keeper's own thread, so between two of its transactions
+            found = store._db.execute("UPDATE call SET value = x'79' WHERE id = x'62'")
+            damaged.extend([1] * found.rowcount)
+        return applied
+
+    monkeypatch.setattr(SqliteStore, "apply", damage)
     owner.write(free("a", value=b"x" * 500), free("b", 50))
-    owner.until_read()
-    owner.store._db.execute("UPDATE call SET value = x'79' WHERE id = x'62'")
+    owner.until(lambda: damaged, "it is damaged")
     owner.until_given(1)
     owner.now_ms += 50
     owner.until(lambda: len(owner.all(CaughtUp)) > 1, "its log is read again")

@@ -101,9 +101,9 @@ class Cell:
         threading.Thread(target=self._listen, name="kjobs-orders", daemon=True).start()
         threading.Thread(target=self._watch, name="kjobs-limits", daemon=True).start()
         while (order := self._orders.get()) is not None:
-            answer = self._obey(order)
             try:
-                wire.send(self._connection, answer)
+                wire.send(self._connection, wire.Begun())
+                wire.send(self._connection, self._obey(order))
             except OSError:
                 return
 

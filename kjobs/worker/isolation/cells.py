@@ -18,6 +18,8 @@ from . import wire
 
 #: Seconds between two looks whether a call was cancelled, or its time is up.
 _LOOK = 0.1
+#: Seconds that a cell has to import the jobs and begin its call.
+_BEGIN = 120.0
 #: Bytes of a cell's last words that are remembered.
 _WORDS = 4_000
 _CHUNK = 1 << 16
@@ -29,11 +31,13 @@ class Died:
 
     Attributes:
         code: its exit code, negative for a signal.
-        late: it was killed because its call took too long.
+        begun: it had begun its call.
+        late: it was killed because its call, or its beginning, took too long.
         words: the end of what it had written to standard error.
     """
 
     code: int
+    begun: bool
     late: bool
     words: str
 
@@ -66,6 +70,8 @@ class _Process:
         self.errors = self.process.stderr.fileno()
         os.set_blocking(self.errors, False)
         self.words: deque[int] = deque(maxlen=_WORDS)
+        #: Whether it has run a call.
+        self.proven = False
 
     def listen(self) -> bool:
         """Pass on what it writes to standard error; False if it will write no more."""
@@ -115,13 +121,23 @@ class Cells:
             cancelled: whether it should end soon.
             limit: seconds after which its cell is killed; None for never.
         """
-        cell = self._take()
+        while True:
+            cell = self._take()
+            ended = self._attend(cell, order, cancelled, limit)
+            if isinstance(ended, Died) and not ended.begun and cell.proven and not self._closed:
+                continue  # it ended between two calls, which says nothing of either
+            return ended
+
+    def _attend(
+        self, cell: _Process, order: wire.Order, cancelled: Callable[[], bool], limit: float | None
+    ) -> wire.Answer | Died:
+        """Give a call to a cell, and wait for its end."""
+        begun = told = False
+        until: float | None = time.monotonic() + _BEGIN
         try:
             wire.send(cell.socket, order)
         except OSError:
-            return self._died(cell, late=False)  # it ended while it was idle, or could not begin
-        until = None if limit is None else time.monotonic() + limit
-        told = False
+            return self._died(cell, begun=False)
         with selectors.DefaultSelector() as selector:
             selector.register(cell.socket, selectors.EVENT_READ)
             selector.register(cell.errors, selectors.EVENT_READ)
@@ -130,13 +146,16 @@ class Cells:
                 if cell.errors in ready and not cell.listen():
                     selector.unregister(cell.errors)
                 if cell.socket in ready:
-                    answer = wire.receive_answer(cell.socket)
-                    if answer is None:
-                        return self._died(cell, late=False)
-                    self._put_back(cell)
-                    return answer
+                    report = wire.receive_report(cell.socket)
+                    if report is None:
+                        return self._died(cell, begun=begun)
+                    if not isinstance(report, wire.Begun):
+                        self._put_back(cell)
+                        return report
+                    begun = True
+                    until = None if limit is None else time.monotonic() + limit
                 if until is not None and time.monotonic() >= until:
-                    return self._died(cell, late=True)
+                    return self._died(cell, begun=begun, late=True)
                 if not told and cancelled():
                     told = True
                     with contextlib.suppress(OSError):
@@ -170,19 +189,20 @@ class Cells:
 
     def _put_back(self, cell: _Process) -> None:
         cell.words.clear()
+        cell.proven = True
         with self._lock:
             if not self._closed:
                 self._idle.append(cell)
                 return
         self._forget(cell)
 
-    def _died(self, cell: _Process, *, late: bool) -> Died:
+    def _died(self, cell: _Process, *, begun: bool, late: bool = False) -> Died:
         if not late:
             # It is gone, or about to be: how it ended is to be its own doing.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 cell.process.wait(1.0)
         code = self._forget(cell)
-        return Died(code, late, bytes(cell.words).decode("utf-8", "replace"))
+        return Died(code, begun, late, bytes(cell.words).decode("utf-8", "replace"))
 
     def _forget(self, cell: _Process) -> int:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -15,6 +16,10 @@ from ..timelimit import TimeLimitExceeded
 from . import wire
 from .cells import Cells, Died
 
+log = logging.getLogger("kjobs.worker")
+
+#: Seconds before a call is tried again whose process could not begin.
+PAUSE = 5.0
 #: Seconds beyond a job's ``timeout`` after which its cell is killed: code that hears of no exception.
 HARD = 5.0
 
@@ -63,13 +68,27 @@ def isolated(context: Context, policy: Policy, cells: Cells, draw: Callable[[], 
             return Discarded(why)
         case wire.Condemned(reason=reason, trouble=trouble):
             return Condemned(Reason(reason), _error(trouble))
+        case Died(begun=False):
+            # The call never ran, so it is not to blame, and no attempt is counted.
+            log.error(
+                "the process for a call of %s ended before it could begin (%s); it is tried again in %g s%s",
+                context.job,
+                answer.how,
+                PAUSE,
+                _last(answer),
+                extra={"event": "isolation.not_begun", "job": context.job, "id": context.id},
+            )
+            return Snoozed(PAUSE, policy)
         case Died(late=True):
             return Failed(CellKilled(), policy, draw())
         case Died():
-            words = f"; its last words:\n{answer.words}" if answer.words.strip() else ""
-            return Crashed(CellDied(f"its process {answer.how}{words}"), policy)
+            return Crashed(CellDied(f"its process {answer.how}{_last(answer)}"), policy)
         case _:
             assert_never(answer)
+
+
+def _last(died: Died) -> str:
+    return f"; its last words:\n{died.words}" if died.words.strip() else ""
 
 
 def _order(context: Context, policy: Policy) -> wire.Order:

@@ -58,6 +58,10 @@ class Trouble(msgspec.Struct, frozen=True):
     trace: str
 
 
+class Begun(msgspec.Struct, frozen=True, tag=True):
+    """From here on the call runs: a cell that ends before this has not touched it."""
+
+
 class Succeeded(msgspec.Struct, frozen=True, tag=True):
     """The job returned."""
 
@@ -98,13 +102,14 @@ class Condemned(msgspec.Struct, frozen=True, tag=True):
 
 Answer = Succeeded | Failed | Snoozed | Discarded | Condemned
 Request = Order | Cancel
+Report = Begun | Answer
 
 _encode = msgspec.msgpack.Encoder().encode
 _request: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
-_answer: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+_report: msgspec.msgpack.Decoder[Report] = msgspec.msgpack.Decoder(Report)
 
 
-def send(to: socket.socket, message: Request | Answer) -> None:
+def send(to: socket.socket, message: Request | Report) -> None:
     """Send a message.
 
     Raises:
@@ -120,11 +125,11 @@ def receive_request(of: socket.socket) -> Request | None:
     return None if body is None else _request.decode(body)
 
 
-def receive_answer(of: socket.socket) -> Answer | None:
-    """The next message of the cell; None if it is gone, or says what is no answer."""
+def receive_report(of: socket.socket) -> Report | None:
+    """The next message of the cell; None if it is gone, or says what nobody understands."""
     body = _receive(of)
     try:
-        return None if body is None else _answer.decode(body)
+        return None if body is None else _report.decode(body)
     except msgspec.MsgspecError:
         return None
 
