@@ -143,6 +143,19 @@ class PartitionsLost(Event, frozen=True):
     places: Sequence[tuple[str, int]]
 
 
+class CallsSuspected(Event, frozen=True):
+    """Owners of a partition ended without a last word, so many times in a row.
+
+    Unfinished calls of the offsets ``[first, end)`` may be the reason; they run in processes of their own.
+    """
+
+    topic: str
+    partition: int
+    crashes: int
+    first: int
+    end: int
+
+
 class OffsetsCommitted(Event, frozen=True):
     """The broker stored offsets; ``sent`` is when the commit was sent (monotonic seconds)."""
 

@@ -22,6 +22,7 @@ _MAGIC = "k1"
 _HEAD = len(_MAGIC) + 4 + 8
 _CLEAN = 1
 _CRASHES = 2
+_SUSPICION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,38 @@ class Trial:
     crashes: int = 0
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Accused:
+    """A call that may have ended the processes it ran in.
+
+    Attributes:
+        stored: it is in the deferred store.
+        offset: of its record, there or in the queue.
+        crashes: that are known to be its own.
+        runs: it runs, or is about to.
+    """
+
+    stored: bool
+    offset: int
+    crashes: int
+    runs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Suspected:
+    """What is handed on if owners of a partition ended without a last word.
+
+    Attributes:
+        crashes: how many times in a row they did.
+        window: calls of the queue below this offset may have been begun by them.
+        accused: calls that may be the reason.
+    """
+
+    crashes: int
+    window: int
+    accused: tuple[Accused, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A partition's progress above its watermark.
@@ -47,7 +80,8 @@ class Checkpoint:
         trials: calls between two attempts, by offset.
         epoch: how many times the partition was assigned in this group; the base of ``ctx.fence``.
         topic_id: Kafka's id of the topic, or "" where it is unknown.
-        clean: the worker stopped in order: nothing was running when this was written.
+        clean: the partition was given back in order: this is the last word of who had it.
+        suspected: what is known if earlier owners did not say one.
     """
 
     high: int
@@ -56,6 +90,7 @@ class Checkpoint:
     epoch: int = 0
     topic_id: str = ""
     clean: bool = False
+    suspected: Suspected | None = None
 
 
 def runs(offsets: Iterable[int]) -> tuple[tuple[int, int], ...]:
@@ -151,7 +186,9 @@ def _write(watermark: int, checkpoint: Checkpoint) -> str:
 
 def _pack(watermark: int, checkpoint: Checkpoint) -> bytes:
     crashed = any(trial.crashes for trial in checkpoint.trials)
-    out = bytearray([(_CLEAN if checkpoint.clean else 0) | (_CRASHES if crashed else 0)])
+    suspected = checkpoint.suspected
+    flags = (_CLEAN * checkpoint.clean) | (_CRASHES * crashed) | (_SUSPICION * (suspected is not None))
+    out = bytearray([flags])
     _put(out, checkpoint.epoch)
     topic_id = checkpoint.topic_id.encode()
     _put(out, len(topic_id))
@@ -174,6 +211,13 @@ def _pack(watermark: int, checkpoint: Checkpoint) -> bytes:
         at = trial.offset
         if crashed:
             _put(out, trial.crashes)
+    if suspected is not None:
+        _put(out, suspected.crashes)
+        _put(out, max(0, suspected.window - watermark))
+        _put(out, len(suspected.accused))
+        for one in suspected.accused:
+            _put(out, 2 * one.crashes + one.runs)
+            _put(out, 2 * (one.offset if one.stored else one.offset - watermark) + one.stored)
     return bytes(out)
 
 
@@ -209,7 +253,25 @@ def _unpack(watermark: int, data: bytes) -> Checkpoint:
         epoch=epoch,
         topic_id=topic_id,
         clean=bool(flags & _CLEAN),
+        suspected=_unpack_suspected(watermark, data, at) if flags & _SUSPICION else None,
     )
+
+
+def _unpack_suspected(watermark: int, data: bytes, at: int) -> Suspected:
+    crashes, at = _get(data, at)
+    reach, at = _get(data, at)
+    count, at = _get(data, at)
+    accused: list[Accused] = []
+    for _ in range(count):
+        state, at = _get(data, at)
+        place, at = _get(data, at)
+        stored, offset = bool(place & 1), place >> 1
+        accused.append(
+            Accused(
+                stored, offset if stored else watermark + offset, crashes=state >> 1, runs=bool(state & 1)
+            )
+        )
+    return Suspected(crashes, watermark + reach, tuple(accused))
 
 
 def _put(out: bytearray, number: int) -> None:

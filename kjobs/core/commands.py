@@ -161,6 +161,21 @@ class Retrying:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspecting:
+    """Owners of a partition ended without a word, and calls of it may be the reason.
+
+    Attributes:
+        crashes: how many times in a row.
+        start, end: the offsets in between.
+    """
+
+    place: Place
+    crashes: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Dropped:
     """A call was deliberately given up: discarded or expired."""
 
@@ -184,5 +199,6 @@ Command = (
     | Resume
     | Lease
     | Retrying
+    | Suspecting
     | Dropped
 )

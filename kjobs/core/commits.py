@@ -33,14 +33,36 @@ class Rhythm:
     lease: float = 8.0
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A partition in a commit that is not answered.
+
+    Attributes:
+        sent: when it was sent (epoch seconds).
+        snapshot: the number of the partition's snapshot.
+        whole: ``Partition.whole`` of it.
+    """
+
+    partition: Partition
+    sent: float
+    snapshot: int
+    whole: int
+
+
 class Commits:
-    """The commit under way, and the time of the next."""
+    """The commit under way, and the time of the next.
+
+    Attributes:
+        urgent: something happened that must survive a crash to be counted.
+        at_once: something waits for the commit to be acknowledged.
+    """
 
     def __init__(self, rhythm: Rhythm) -> None:
         self.rhythm = rhythm
         self.urgent = False
+        self.at_once = False
         self._sent_at = float("-inf")
-        self._under_way: dict[Place, tuple[Partition, float, int]] = {}
+        self._under_way: dict[Place, UnderWay] = {}
 
     def due(self, partitions: Collection[Partition], now: float) -> list[tuple[Place, int, str]]:
         """The offsets to commit now, if it is time to."""
@@ -49,34 +71,31 @@ class Commits:
             return []
         if since >= self.rhythm.idle:
             chosen = list(partitions)
-        elif since >= (self.rhythm.urgent if self.urgent else self.rhythm.steady):
+        elif self.at_once or since >= (self.rhythm.urgent if self.urgent else self.rhythm.steady):
             chosen = [partition for partition in partitions if partition.dirty]
         else:
             return []
         if not chosen:
             return []
-        self.urgent = False
+        self.urgent = self.at_once = False
         self._sent_at = now
         offsets: list[tuple[Place, int, str]] = []
         for partition in chosen:
-            offsets.append((partition.place, *partition.snapshot()))
+            place = partition.place
+            offsets.append((place, *partition.snapshot()))
             # An answer may be to an earlier commit that was taken for lost: it proves no more than that
             # the group heard from us when that one was sent.
-            _, sent, whole = self._under_way.get(partition.place, (partition, now, partition.whole))
-            self._under_way[partition.place] = (partition, sent, whole)
+            if place not in self._under_way:
+                self._under_way[place] = UnderWay(partition, now, partition.snapshots, partition.whole)
         return offsets
 
-    def answered(self, place: Place) -> tuple[Partition, float] | None:
-        """The partition that an answer is about, and until when it lets calls begin if it is a good one.
+    def answered(self, place: Place) -> UnderWay | None:
+        """What an answer is about; None if nobody waits for one about this partition any more."""
+        return self._under_way.pop(place, None)
 
-        None if nobody waits for an answer about this partition any more.
-        """
-        found = self._under_way.pop(place, None)
-        return None if found is None else (found[0], found[1] + self.rhythm.lease)
-
-    def whole(self, place: Place) -> int:
-        """``Partition.whole`` of the commit that an answer will be about."""
-        return self._under_way[place][2] if place in self._under_way else -1
+    def leased(self, answered: UnderWay) -> float:
+        """Until when calls may begin if the answer is a good one (epoch seconds)."""
+        return answered.sent + self.rhythm.lease
 
     def awaits(self, place: Place) -> bool:
         """Whether the answer to a commit of the partition is still to come."""

@@ -16,12 +16,16 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """A partition is this worker's now; records will come from ``offset`` on."""
+    """A partition is this worker's now; records will come from ``offset`` on.
+
+    ``end``: one past the last offset it has now.
+    """
 
     place: Place
     offset: int
     checkpoint: Checkpoint | None = None
     topic_id: str = ""
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,11 @@ Outcome = Succeeded | Failed | Snoozed | Early | Expired | Discarded | Condemned
 #: Crashes after which a call is given up.
 MOST_CRASHES = 3
 
+
+class WorkerDied(Exception):
+    """The process, and with it the worker, ended again and again while this call ran."""
+
+
 #: The one value of success; compared by identity on the hot path.
 OK: Final = Succeeded()
 

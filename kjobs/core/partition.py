@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +19,9 @@ from .deferred import Rank, Row
 from .outcome import OK, Bury, Outcome
 from .ports import Record
 from .stored import Stored
+
+if TYPE_CHECKING:
+    from .suspicion import Suspicion
 
 #: What no two running calls may share: the key, or what tells a call without one from all others.
 Token = bytes | int | str
@@ -45,6 +49,7 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
         ended: it is to be taken out of the store.
         loose: it has let its lane go on without it.
         counted: its lane, which is in the store, waits until it is written or erased.
+        suspect: it may have ended the process of an earlier owner, and runs in one of its own.
         cancelled: the store has forgotten it, or has it for another time, by somebody's wish: it is not to be
             begun, or not to be tried again.
     """
@@ -70,6 +75,7 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
     counted: bool = False
     cancelled: bool = False
     crashes: int = 0
+    suspect: bool = False
 
     def __repr__(self) -> str:
         topic, number = self.partition.place
@@ -119,6 +125,7 @@ class Partition:
         burying: entries whose dead letter is not acknowledged yet.
         stored: what is known of its calls in the deferred store.
         held: heads that may run once the partition is open.
+        suspicion: what is known of it if an earlier owner left it without a word.
         locks: tokens of which a call of an earlier assignment still runs in this process, each with
             the entries that wait for it.
     """
@@ -157,6 +164,7 @@ class Partition:
         self.tails: dict[bytes, Entry] = {}
         self.trying: dict[int, Entry] = {}
         self.held: list[Entry] = []
+        self.suspicion: Suspicion | None = None
         self.locks: dict[Token, list[Entry]] = {}
         self._unfinished: deque[tuple[int, int]] = deque()
         self._trials: dict[int, Trial] = {}
@@ -378,6 +386,7 @@ class Partition:
             epoch=self.epoch,
             topic_id=self.topic_id,
             clean=clean,
+            suspected=None if self.suspicion is None else self.suspicion.told(watermark),
         )
         text = encode(watermark, checkpoint, self._metadata)
         self.fullness = len(text) / self._metadata

@@ -21,10 +21,10 @@ from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from .buffer import Bounds, Buffer
+from .burials import Burials
 from .certainty import certain
 from .checkpoint import LIMIT
 from .commands import (
-    BuryEntry,
     CloseStore,
     Command,
     Commit,
@@ -36,6 +36,7 @@ from .commands import (
     Resume,
     Retrying,
     Start,
+    Suspecting,
 )
 from .commits import Commits, Rhythm
 from .deferral import Deferral
@@ -67,17 +68,17 @@ from .events import (
 )
 from .orphans import Orphans
 from .outcome import OK, Bury, Done, Drop, Early, Outcome, RetryAt, WaitUntil, dispose
+from .outlook import Outlook
 from .partition import Entry, Partition
 from .policy import LONGEST_WAIT_IN_LANE
 from .ports import Record
 from .relief import Relief
+from .suspects import Suspects
+from .suspicion import suspicion
 from .timers import Timers
 
-#: Seconds before a burial that the dead letter topic refused is tried again.
-BURIAL_PAUSE = 2.0
 
-
-class Scheduler:
+class Scheduler(Outlook):
     """The state machine of one consumer; ``handle`` is its only way in.
 
     Args:
@@ -114,9 +115,17 @@ class Scheduler:
         self._starts: list[Entry] = []
         self._due_starts: list[Entry] = []
         self._commands: list[Command] = []
+        # What an owner may have begun beyond what it said is finished: all that it may have held.
+        self._reach = 2 * bounds.records
+
+        def command(command: Command) -> None:
+            self._commands.append(command)
+
+        self._burials = Burials(command=command, later=self._timers.put)
+        self._suspects = Suspects(self._burials)
         self._deferral = Deferral(
             offer=self._offer,
-            command=lambda command: self._commands.append(command),
+            command=command,
             later=self._timers.put,
             opened=self._opened,
         )
@@ -133,10 +142,9 @@ class Scheduler:
                 case Skipped(place=place, offset=offset):
                     if (partition := self.partitions.get(place)) is not None:
                         self._deferral.skipped(partition, offset, now)
-                case Buried(entry=entry):
-                    self._buried(entry, now)
-                case NotBuried(entry=entry):
-                    self._not_buried(entry, now)
+                case Buried() | NotBuried():
+                    if self._burials.answered(event, now):
+                        self._settle(event.entry, now)
                 case CaughtUp() | Due() | LaneDue() | LaneFetched() | CancelAsked() | MoveAsked():
                     partition = self.partitions.get(event.place)
                     self._deferral.told(partition, event, now)
@@ -149,7 +157,7 @@ class Scheduler:
                 case Recalled(entries=entries):
                     self._recalled(entries, now)
                 case Assigned() | Revoking() | Revoked() | Lost() | Stopping():
-                    self._ownership(event)
+                    self._ownership(event, now)
                 case _:
                     assert_never(event)
         if self._leased and now >= self._lease:
@@ -157,6 +165,8 @@ class Scheduler:
             self._commands.append(Recall(None))
         self._wake(now)
         self._balance(now)
+        if self._suspects and self._suspects.claim():
+            self._commits.at_once = True
         if offsets := self._commits.due(self.partitions.values(), now):
             self._commands.append(Commit(offsets))
         if self._due_starts:
@@ -168,57 +178,12 @@ class Scheduler:
         commands, self._commands = self._commands, []
         return commands
 
-    # --- what the shell may ask ------------------------------------------------------------------
-
-    @property
-    def held(self) -> int:
-        """Unfinished calls in memory."""
-        return sum(p.count + len(p.stored.rows) for p in self.partitions.values())
-
-    @property
-    def room(self) -> int:
-        """How many records may be fetched now."""
-        return self._buffer.room(self.partitions.values())
-
-    def busy(self, places: Iterable[Place] | None = None) -> bool:
-        """Whether calls of these partitions run, or are being written somewhere.
-
-        None: of all, those whose partitions were taken away meanwhile included.
-        """
-        if places is None:
-            return bool(self._orphans) or any(p.busy for p in self.partitions.values())
-        return any(self.partitions[place].busy for place in places if place in self.partitions)
-
-    @property
-    def uncommitted(self) -> bool:
-        """Whether the group does not know yet of everything that is finished."""
-        return any(p.dirty or self._commits.awaits(p.place) for p in self.partitions.values())
-
-    @property
-    def following(self) -> bool:
-        """Whether calls wait for the outcome of another one of their key."""
-        out = sum(p.out + p.burying + len(p.stored.stash) for p in self.partitions.values())
-        return self.held > out + len(self._timers) or bool(self._deferral.asked)
-
-    def leased(self, now: float) -> bool:
-        """Whether the group was heard from of late, so that calls may begin."""
-        return now < self._lease
-
-    def oldest(self) -> int | None:
-        """When the oldest unfinished call in memory was enqueued (ms since the epoch)."""
-        firsts = (partition.first() for partition in self.partitions.values())
-        return min((first.record.timestamp()[1] for first in firsts if first is not None), default=None)
-
-    def next_due(self) -> float | None:
-        """When the next waiting call is due (epoch seconds)."""
-        return self._timers.next_due()
-
     # --- partitions come and go ------------------------------------------------------------------
 
-    def _ownership(self, event: Assigned | Revoking | Revoked | Lost | Stopping) -> None:
+    def _ownership(self, event: Assigned | Revoking | Revoked | Lost | Stopping, now: float) -> None:
         match event:
             case Assigned():
-                self._assigned(event)
+                self._assigned(event, now)
             case Revoking(places=places):
                 self._revoking(places)
             case Revoked(places=places):
@@ -230,10 +195,14 @@ class Scheduler:
             case _:
                 assert_never(event)
 
-    def _assigned(self, event: Assigned) -> None:
+    def _assigned(self, event: Assigned, now: float) -> None:
         partition = Partition(event.place, event.offset, event.checkpoint, event.topic_id, self._metadata)
         partition.leaving = self.stopping
         partition.locks = self._orphans.locks(event.place)
+        partition.suspicion = suspicion(event.checkpoint, event.offset, event.end, self._reach, now)
+        if partition.suspicion is not None and partition.suspicion.active:
+            crashes, end = partition.suspicion.crashes, partition.suspicion.end
+            self._commands.append(Suspecting(event.place, crashes, event.offset, end))
         self.partitions[event.place] = partition
         self._commits.urgent = True
 
@@ -266,9 +235,10 @@ class Scheduler:
             partition.closed = True
             self._commits.forget(place)
             self._deferral.forget(partition)
-            running = self._orphans.take_in(partition)
+            self._suspects.forget(partition)
+            self._orphans.take_in(partition)
             if commit:
-                last.append((place, *partition.snapshot(clean=not running)))
+                last.append((place, *partition.snapshot(clean=True)))
         self._commands.append(Recall(places))
         self._commands.append(CloseStore(places))
         if last:
@@ -304,6 +274,9 @@ class Scheduler:
         if partition.locks and entry.token in partition.locks:
             partition.locks[entry.token].append(entry)
             return
+        if partition.suspicion is not None and partition.suspicion.covers(entry):
+            self._suspects.take(entry)
+            return
         if self.attempts_left is not None:
             self.attempts_left -= 1
         entry.out = True
@@ -311,17 +284,29 @@ class Scheduler:
         if entry.row is not None:
             self._due_starts.append(entry)
             return
-        if entry.next is not None:
+        if entry.next is not None and partition.suspicion is None:
             entry.chain(self._chain)
         self._starts.append(entry)
+
+    def _begin_suspect(self, entry: Entry, now: float) -> None:
+        """The group knows which call it is, should the process end."""
+        partition = entry.partition
+        if not partition.open or now >= self._lease or self.attempts_left == 0 or entry.cancelled:
+            self._suspects.ended(entry)
+            self._offer(entry, now)
+            return
+        if self.attempts_left is not None:
+            self.attempts_left -= 1
+        entry.suspect = entry.out = True
+        partition.out += 1
+        self._due_starts.append(entry)
 
     def _wake(self, now: float) -> None:
         for entry in self._timers.due(now):
             if entry.partition.closed:
                 continue
             if entry.burial is not None:
-                entry.partition.burying += 1
-                self._commands.append(BuryEntry(entry))
+                self._burials.again(entry)
             elif entry.deferral is not None or entry.ended:
                 self._deferral.try_again(entry)
             else:
@@ -343,6 +328,8 @@ class Scheduler:
                     self._orphan_ended(entry, now)
             elif outcome is OK:
                 entry.out = False
+                if entry.suspect:
+                    self._suspects.ended(entry)
                 if entry.row is not None:
                     partition.out -= 1
                     self._deferral.finished(entry, now)
@@ -367,7 +354,7 @@ class Scheduler:
         entry.outcome = OK  # the error of a failed one keeps its frames alive
         partition.out -= 1
         since = entry.record.timestamp()[1] / 1000
-        crashes = entry.crashes
+        crashes = self._suspects.convicted(entry, outcome) if entry.suspect else entry.crashes
         disposition = dispose(outcome, failures=entry.failures, since=since, now=now, crashes=crashes)
         match disposition:
             case Done():
@@ -392,9 +379,7 @@ class Scheduler:
                     partition.retry(entry, due)
                 self._wait(entry, disposition.holds_lane, now)
             case Bury():
-                entry.burial = disposition
-                partition.burying += 1
-                self._commands.append(BuryEntry(entry))
+                self._burials.order(entry, disposition)
             case Drop(why=why):
                 self._commands.append(Dropped(entry, why))
                 self._settle(entry, now)
@@ -424,17 +409,6 @@ class Scheduler:
         else:
             self._deferral.lane_ended(entry.partition, entry.key)
 
-    def _buried(self, entry: Entry, now: float) -> None:
-        if not entry.partition.closed:
-            entry.burial = None
-            entry.partition.burying -= 1
-            self._settle(entry, now)
-
-    def _not_buried(self, entry: Entry, now: float) -> None:
-        if not entry.partition.closed:
-            entry.partition.burying -= 1
-            self._timers.put(now + BURIAL_PAUSE, entry)
-
     def _recalled(self, entries: Sequence[Entry], now: float) -> None:
         for entry in entries:
             partition = entry.partition
@@ -444,6 +418,8 @@ class Scheduler:
             entry.out = False
             entry.more = False
             partition.out -= 1
+            if entry.suspect:
+                self._suspects.ended(entry)
             if self.attempts_left is not None:
                 self.attempts_left += 1
             self._offer(entry, now)
@@ -460,11 +436,10 @@ class Scheduler:
     # --- commits and back-pressure ---------------------------------------------------------------
 
     def _committed(self, event: Committed, now: float) -> None:
-        whole = self._commits.whole(event.place)
         answered = self._commits.answered(event.place)
         if answered is None:
             return
-        partition, until = answered
+        partition, until = answered.partition, self._commits.leased(answered)
         if event.error is not None:
             partition.dirty = True
             if event.fenced:
@@ -482,10 +457,14 @@ class Scheduler:
             self._commands.append(OpenStore(place, partition.next_offset, partition.epoch, topic_id))
         partition.committed = max(partition.committed, event.offset)
         if partition.stored.pending:
-            self._commands += certain(partition, whole)
+            self._commands += certain(partition, answered.whole)
         partition.open = partition.may_open
         for held in self.partitions.values() if renewed else (partition,):
             self._release(held, now)
+        for entry in self._suspects.confirmed(partition, answered.snapshot):
+            self._begin_suspect(entry, now)
+        if partition.suspicion is not None and partition.suspicion.is_over(partition, now):
+            partition.suspicion = None
 
     def _balance(self, now: float) -> None:
         partitions = self.partitions.values()

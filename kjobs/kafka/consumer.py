@@ -190,16 +190,16 @@ class Consumer:
             place = (part.topic, part.partition)
             low, high = ends[place]
             found = resume(part.offset, _metadata(part), low=low, high=high, topic_id=ids.get(part.topic, ""))
-            starts.append((place, found))
-        self._client.incremental_assign([TopicPartition(*place, found.offset) for place, found in starts])
+            starts.append((place, found, high))
+        self._client.incremental_assign([TopicPartition(*place, found.offset) for place, found, _ in starts])
         # The client keeps a partition paused that was when it was taken away.
-        self._client.resume([TopicPartition(*place) for place, _ in starts])
-        for place, found in starts:
+        self._client.resume([TopicPartition(*place) for place, _, _ in starts])
+        for place, found, high in starts:
             identity = ids.get(place[0], "")
             self._assigned[place] = identity
             self._fresh[place] = found.offset
             self._on_resume(place, found)
-            self._listener(Assigned(place, found.offset, found.checkpoint, identity))
+            self._listener(Assigned(place, found.offset, found.checkpoint, identity, high))
 
     def _revoke(self, client: Client, parts: Sequence[TopicPartition]) -> None:
         places = [(part.topic, part.partition) for part in parts]

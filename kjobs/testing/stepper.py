@@ -35,6 +35,7 @@ from ..core.commands import (
     Resume,
     Retrying,
     Start,
+    Suspecting,
 )
 from ..core.commits import Rhythm
 from ..core.deferred import Change, End, Move, Row, Verdict
@@ -333,7 +334,7 @@ class Stepper:
                 call = self._call(entry)
                 call.state, call.why = State.DROPPED, why
                 self._report.dropped(entry, why)
-            case Recall() | Pause() | Resume() | Lease():
+            case Recall() | Pause() | Resume() | Lease() | Suspecting():
                 pass  # about other workers and about memory, of which a test knows neither
             case _:
                 assert_never(command)

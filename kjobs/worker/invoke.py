@@ -114,7 +114,7 @@ class Invoker:
             untimely = self._untimely(entry, envelope, runner.policy)
             if untimely is not None:
                 return untimely
-        if runner.policy.isolate is not None and self._isolated is not None:
+        if (entry.suspect or runner.policy.isolate is not None) and self._isolated is not None:
             there = Context(entry, envelope, self._queues[entry.partition.place[0]])
             return self._limited(there, runner, lambda: self._elsewhere(there, runner))
         try:

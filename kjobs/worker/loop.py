@@ -31,6 +31,7 @@ from ..core.commands import (
     Resume,
     Retrying,
     Start,
+    Suspecting,
 )
 from ..core.events import (
     Assigned,
@@ -238,6 +239,8 @@ class Loop:
                 self._report.retrying(entry, error, due, self._clock.now())
             case Dropped(entry=entry, why=why):
                 self._report.dropped(entry, why)
+            case Suspecting():
+                self._report.suspecting(command)
             case Pause(places=places):
                 self._consumer.pause(places)
             case Resume(places=places, stalled=stalled):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .. import events
+from ..core.commands import Suspecting
 from ..core.duration import spoken
 from ..core.events import Committed, Place
 from ..core.outcome import Bury
@@ -248,6 +249,22 @@ class Report:
         """A partition is this worker's now."""
         log.debug("%s[%d] assigned, from offset %d", *place, offset, extra={"event": "partition.assigned"})
         events.emit(events.PartitionsAssigned([(*place, offset)]))
+
+    def suspecting(self, command: Suspecting) -> None:
+        """Calls of a partition may have ended the workers that had it."""
+        (topic, number), crashes = command.place, command.crashes
+        log.warning(
+            "%s[%d]: the workers that had it ended %d times in a row without giving it back. What was "
+            "unfinished then, at offsets %d to %d, runs in processes of its own until it is through; a call "
+            "that crashes there becomes a dead letter.",
+            topic,
+            number,
+            crashes,
+            command.start,
+            command.end - 1,
+            extra={"event": "calls.suspected", "partition": number, "crashes": crashes},
+        )
+        events.emit(events.CallsSuspected(topic, number, crashes, command.start, command.end))
 
     def revoked(self, places: Sequence[Place]) -> None:
         """Partitions were taken away in order."""

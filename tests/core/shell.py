@@ -108,12 +108,13 @@ class Shell:
         checkpoint: Checkpoint | None = None,
         *,
         confirm: bool = True,
+        end: int = 0,
         **known: Any,
     ) -> None:
         """Assign a partition, and let the group confirm it unless told not to; ``known`` of the store."""
         self._next[place] = offset
         self.known[place] = CaughtUp(place, **known)
-        self.tell(Assigned(place, offset, checkpoint))
+        self.tell(Assigned(place, offset, checkpoint, end=end))
         while confirm and not self.scheduler.partitions[place].open:
             self.confirm()
             self.tell()

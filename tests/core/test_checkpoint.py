@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kjobs.core.checkpoint import LIMIT, Checkpoint, Trial, decode, encode, runs
+from kjobs.core.checkpoint import LIMIT, Accused, Checkpoint, Suspected, Trial, decode, encode, runs
 
 #: Kafka's own limit; a longer string fails the commit.
 BROKERS_LIMIT = 4095
@@ -49,6 +49,23 @@ def checkpoints(draw: st.DrawFn, watermark: int, most: int = 6) -> Checkpoint:
         epoch=draw(st.integers(0, 10**6)),
         topic_id=draw(topic_ids),
         clean=draw(st.booleans()),
+        suspected=draw(st.none() | suspected(watermark)),
+    )
+
+
+def suspected(watermark: int) -> st.SearchStrategy[Suspected]:
+    accused = st.builds(
+        lambda stored, offset, crashes, runs: Accused(stored, offset + watermark, crashes, runs),
+        st.booleans(),
+        st.integers(0, 10_000),
+        st.integers(0, 9),
+        st.booleans(),
+    )
+    return st.builds(
+        lambda crashes, reach, accused: Suspected(crashes, watermark + reach, tuple(accused)),
+        st.integers(1, 99),
+        st.integers(0, 20_000),
+        st.lists(accused, max_size=6),
     )
 
 

@@ -18,7 +18,10 @@ def partition(place: tuple[str, int] = ONE) -> Partition:
 def test_an_answer_lets_calls_begin_until_the_lease_after_the_sending() -> None:
     commits, mine = Commits(Rhythm(lease=8.0)), partition()
     assert [place for place, _, _ in commits.due([mine], 100.0)] == [ONE]
-    assert commits.answered(ONE) == (mine, 108.0)
+    answered = commits.answered(ONE)
+    assert answered is not None
+    assert answered.partition is mine
+    assert commits.leased(answered) == 108.0
 
 
 def test_an_answer_is_taken_once_and_for_what_was_asked() -> None:
@@ -74,7 +77,7 @@ def test_no_answer_is_worth_more_than_the_oldest_commit_it_may_be_about(
         if answer and unanswered:
             found = commits.answered(ONE)
             if found is not None:
-                assert found[1] == min(unanswered) + rhythm.lease
+                assert commits.leased(found) == min(unanswered) + rhythm.lease
                 unanswered.clear()
         if commits.due([mine], now):
             unanswered.append(now)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from kjobs.core.burials import PAUSE as BURIAL_PAUSE
 from kjobs.core.commands import BuryEntry, Commit, Dropped, Retrying
 from kjobs.core.deferral import PAUSE
 from kjobs.core.deferred import QUEUED, Kind
 from kjobs.core.events import Buried, NotBuried, Revoked
 from kjobs.core.outcome import Condemned, Discarded, Early, Expired, Outcome, Reason, Snoozed
 from kjobs.core.ports import LaneHead
-from kjobs.core.scheduler import BURIAL_PAUSE
 from tests.core.shell import HERE, STRICT, failure
 from tests.core.storing import (
     LONG,

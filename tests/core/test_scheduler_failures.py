@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kjobs.core.burials import PAUSE
 from kjobs.core.commands import BuryEntry, Commit, Dropped, Retrying
 from kjobs.core.events import Buried, NotBuried, Revoked
 from kjobs.core.outcome import (
@@ -18,7 +19,6 @@ from kjobs.core.outcome import (
     Snoozed,
 )
 from kjobs.core.policy import Backoff, Policy
-from kjobs.core.scheduler import BURIAL_PAUSE
 from tests.core.shell import HERE, RELAXED, STRICT, Shell, failure, successor_of
 
 POISON = Condemned(Reason.UNDECODABLE, ValueError("no call"))
@@ -204,7 +204,7 @@ def test_a_refused_burial_is_tried_again_for_as_long_as_it_takes() -> None:
         assert [order.entry for order in shell.take(BuryEntry)] == [entry]
         shell.tell(NotBuried(entry))
         assert not shell.scheduler.busy(), "a worker that stops does not wait for it for ever"
-        shell.live(BURIAL_PAUSE - 0.01)
+        shell.live(PAUSE - 0.01)
         assert shell.take(BuryEntry) == []
         assert shell.commit()[0] == 0
         assert shell.running == []
@@ -239,7 +239,7 @@ def test_a_burial_that_ends_after_the_partition_went_changes_nothing() -> None:
     shell.assign()
     shell.take(BuryEntry)
     shell.tell(Buried(first), NotBuried(second))
-    shell.wait(BURIAL_PAUSE)
+    shell.wait(PAUSE)
     assert shell.take(BuryEntry) == [], "the new owner of the partition buries it"
     assert shell.commit()[0] == 0
 

@@ -185,7 +185,7 @@ def test_the_last_commit_tells_what_is_finished_and_whether_something_ran(runnin
     found = decode(offset, metadata)
     assert (place, offset) == (HERE, 1)
     assert found is not None
-    assert (found.high, found.unfinished, found.clean) == (3, ((1, 1),), not running)
+    assert (found.high, found.unfinished, found.clean) == (3, ((1, 1),), True)
     assert HERE not in shell.scheduler.partitions
 
 

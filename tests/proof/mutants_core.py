@@ -148,15 +148,15 @@ CORE = (
     Mutant(
         "refused-burial-taken-for-done",
         "a burial that was refused is tried again",
-        "core/scheduler.py",
-        "self._not_buried(entry, now)",
-        "self._buried(entry, now)",
+        "core/burials.py",
+        "if isinstance(event, NotBuried):",
+        "if False:",
     ),
     Mutant(
         "refused-burial-forgotten",
         "a burial that was refused is tried again",
-        "core/scheduler.py",
-        "self._timers.put(now + BURIAL_PAUSE, entry)",
+        "core/burials.py",
+        "self._later(now + PAUSE, entry)",
         "pass",
     ),
     Mutant(

@@ -1,0 +1,106 @@
+"""The suspects of a worker: a few at a time, and each only when the group knows that it runs.
+
+If the whole machine or container goes with a call, those that ran are in the last commit; they were a few,
+and the next time each of them runs alone. So after at most four such crashes it is known which one it was.
+
+    waits ─► claimed ─► the commit that says so is acknowledged ─► runs, in a process of its own
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .burials import Burials
+from .checkpoint import Accused
+from .outcome import MOST_CRASHES, Bury, Crashed, Outcome, Reason, WorkerDied
+from .partition import Entry, Partition
+from .suspicion import ALONE_FROM, known, name_of
+
+#: Suspects that run at a time: each has a process with all the jobs' modules in it.
+AT_A_TIME = 4
+
+
+class Suspects:
+    """Suspects that wait, or run.
+
+    Args:
+        burials: for those that have ended too many processes.
+    """
+
+    def __init__(self, burials: Burials) -> None:
+        self._burials = burials
+        self._waiting: deque[Entry] = deque()
+        self._alone: deque[Entry] = deque()
+        #: Those that are named in a commit, or will be in the next: the number of the snapshot before it.
+        self._claimed: dict[Entry, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self._alone or self._claimed)
+
+    def take(self, entry: Entry) -> None:
+        """A suspect could begin."""
+        suspicion = entry.partition.suspicion
+        assert suspicion is not None
+        entry.crashes = known(suspicion.accused, entry)
+        if entry.crashes >= MOST_CRASHES:
+            died = WorkerDied(f"its process ended {entry.crashes} times while it ran; it was not begun again")
+            self._burials.order(entry, Bury(Reason.CRASHED, died, entry.failures + entry.crashes))
+        else:
+            (self._alone if entry.crashes >= ALONE_FROM else self._waiting).append(entry)
+
+    def claim(self) -> bool:
+        """Choose those that run next; True if there are any, so that a commit is wanted at once."""
+        claimed = False
+        while (entry := self._next()) is not None:
+            suspicion = entry.partition.suspicion
+            assert suspicion is not None
+            name = name_of(entry)
+            suspicion.accused[name] = Accused(*name, entry.crashes, runs=True)
+            self._claimed[entry] = entry.partition.snapshots
+            entry.partition.dirty = claimed = True
+        return claimed
+
+    def confirmed(self, partition: Partition, snapshot: int) -> list[Entry]:
+        """Those that may run, because the group has a commit that names them.
+
+        Args:
+            partition: whose commit was acknowledged.
+            snapshot: the number of its snapshot.
+        """
+        return [
+            entry
+            for entry, before in self._claimed.items()
+            if entry.partition is partition and before < snapshot and not entry.suspect
+        ]
+
+    def ended(self, entry: Entry) -> None:
+        """One that was claimed runs no more, or will not."""
+        del self._claimed[entry]
+        entry.suspect = False
+        suspicion = entry.partition.suspicion
+        assert suspicion is not None
+        del suspicion.accused[name_of(entry)]
+        entry.partition.dirty = True
+
+    def convicted(self, entry: Entry, outcome: Outcome) -> int:
+        """One that ran has ended otherwise than by success; how many crashes before this end are its own."""
+        self.ended(entry)
+        suspicion = entry.partition.suspicion
+        assert suspicion is not None
+        # If its own process crashed, it is known who ended the others.
+        return max(entry.crashes, suspicion.crashes) if isinstance(outcome, Crashed) else entry.crashes
+
+    def forget(self, partition: Partition) -> None:
+        """A partition was taken away."""
+        for line in (self._waiting, self._alone):
+            kept = [entry for entry in line if entry.partition is not partition]
+            line.clear()
+            line.extend(kept)
+        self._claimed = {e: before for e, before in self._claimed.items() if e.partition is not partition}
+
+    def _next(self) -> Entry | None:
+        if self._alone:
+            return None if self._claimed else self._alone.popleft()
+        if len(self._claimed) >= AT_A_TIME or any(entry.crashes >= ALONE_FROM for entry in self._claimed):
+            return None
+        return self._waiting.popleft() if self._waiting else None

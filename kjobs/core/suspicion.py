@@ -1,0 +1,107 @@
+"""Which calls of a partition may have ended the processes of those who had it before.
+
+A call that crashes its process leaves no word of it. What it leaves is a partition that nobody has let go:
+the last commit is not one of those that are made when a partition is given back (``Checkpoint.clean``).
+That alone says little, because machines are switched off, too. But when a partition is left like that twice
+in a row, with some calls unfinished both times, these are *suspects*: they may begin, but in processes of
+their own, and not before the group knows of it. So the next crash says which call it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .checkpoint import Accused, Checkpoint, Suspected
+from .partition import Entry, Partition
+
+#: Crashes in a row after which calls that were unfinished are suspects.
+SUSPECTED_AFTER = 2
+#: Crashes that are counted for a call at least, if it was one of those that ran when its worker died although
+#: only suspects ran that might do this; from here on it runs alone.
+ALONE_FROM = 2
+#: Seconds for which a suspicion lasts at least: until then the store has told of all that was due before.
+SHORTEST = 60.0
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """What is known of a partition that was left without a word.
+
+    Attributes:
+        crashes: how many times in a row that happened.
+        end: calls of the queue from this offset on have not been begun by anybody before.
+        since: when this assignment began (epoch seconds); the same for calls of the store that are due later.
+        accused: what is known of single calls, by whether they are of the store and the offset of their
+            record there, or in the queue.
+    """
+
+    crashes: int
+    end: int
+    since: float
+    accused: dict[tuple[bool, int], Accused] = field(default_factory=dict)
+
+    @property
+    def active(self) -> bool:
+        """Whether there are suspects."""
+        return self.crashes >= SUSPECTED_AFTER
+
+    def covers(self, entry: Entry) -> bool:
+        """Whether a call is a suspect."""
+        if not self.active:
+            return False
+        if entry.row is not None:
+            return entry.row.due_ms <= self.since * 1000
+        return entry.offset < self.end
+
+    def is_over(self, partition: Partition, now: float) -> bool:
+        """Whether every call of the partition is through that may have run before."""
+        if partition.watermark() < self.end or now < self.since + SHORTEST:
+            return False
+        stored = partition.stored.rows.values()
+        return not any(e.row is not None and e.row.due_ms <= self.since * 1000 for e in stored)
+
+    def told(self, watermark: int) -> Suspected:
+        """What the next commit says of it."""
+        named = (one for one in self.accused.values() if one.stored or one.offset >= watermark)
+        return Suspected(self.crashes, self.end, tuple(sorted(named)))
+
+
+def suspicion(
+    restored: Checkpoint | None, offset: int, end: int, reach: int, since: float
+) -> Suspicion | None:
+    """What an assignment begins with; None if there is nothing to be suspected.
+
+    Args:
+        restored: what the last owner committed.
+        offset: where the queue is read from.
+        end: one past the last offset that the queue has now.
+        reach: calls that an owner may have begun beyond the highest that it said is finished.
+        since: when the assignment begins (epoch seconds).
+    """
+    if restored is None:
+        return None
+    before = restored.suspected or Suspected(0, 0)
+    crashes = before.crashes + (not restored.clean)
+    if not crashes:
+        return None
+    window = max(before.window, offset, min(end, restored.high + reach))
+    accused = [_counted(one, crashed=not restored.clean) for one in before.accused]
+    return Suspicion(crashes, window, since, {(one.stored, one.offset): one for one in accused})
+
+
+def _counted(one: Accused, *, crashed: bool) -> Accused:
+    """What is known of a call now that an assignment has ended in which it may have run."""
+    crashes = max(ALONE_FROM, one.crashes + 1) if crashed and one.runs else one.crashes
+    return Accused(one.stored, one.offset, crashes, runs=False)
+
+
+def name_of(entry: Entry) -> tuple[bool, int]:
+    """What a suspect is known by, also to the next owner."""
+    return (False, entry.offset) if entry.row is None else (True, entry.row.offset)
+
+
+def known(accused: Mapping[tuple[bool, int], Accused], entry: Entry) -> int:
+    """Crashes that are known to be of a call."""
+    one = accused.get(name_of(entry))
+    return max(entry.crashes, one.crashes if one is not None else 0)
