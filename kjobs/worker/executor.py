@@ -72,6 +72,7 @@ class Executor:
         self._ready: deque[Entry] = deque()
         self._done: deque[Entry] = deque()
         self._returned: deque[Entry] = deque()
+        self._given_up: set[Entry] = set()
         self._slots: list[Slot] = []
         self._idle: list[Slot] = []
         self._pace = Pace(slots, monotonic(), time.process_time())
@@ -106,12 +107,18 @@ class Executor:
         done = self._done
         entries = [done.popleft() for _ in range(len(done))]
         self._finished += len(entries)
+        if self._given_up:
+            entries = [entry for entry in entries if entry not in self._given_up]
         return entries
 
     def collect_returned(self) -> list[Entry]:
         """Entries that a slot took but did not begin, because their time was over."""
         returned = self._returned
         return [returned.popleft() for _ in range(len(returned))]
+
+    def give_up(self, entry: Entry) -> None:
+        """Do not wait any more for the end of an entry that runs."""
+        self._given_up.add(entry)
 
     def recall(self, places: Collection[Place] | None) -> list[Entry]:
         """Take back what no slot has begun of these partitions (None: of all)."""

@@ -36,6 +36,7 @@ from ..kafka.message import headers_of
 from ..middleware import Middleware, around
 from .facts import facts, fields, label
 from .fibres import ASIDE, Aside, AsyncCall
+from .overtime import Overtime
 from .timelimit import TimeLimitExceeded, TimeLimits
 from .turnstile import Turnstile
 
@@ -83,6 +84,7 @@ class Invoker:
         self._now = now
         self._draw = draw
         self.limits = TimeLimits()
+        self.overtime = Overtime(draw)
         self._runners = {name: self._runner(job, middleware) for name, job in jobs.items()}
         #: Whether anybody wants to know of every call; decided when the worker starts.
         self._told = (
@@ -170,7 +172,10 @@ class Invoker:
             if runner.policy.timeout is None:
                 self._call(context, runner, args, kwargs)
             else:
-                with self.limits.limited(runner.policy.timeout):
+                with (
+                    self.overtime.watched(context.entry, runner.policy),
+                    self.limits.limited(runner.policy.timeout),
+                ):
                     self._call(context, runner, args, kwargs)
         except BaseException as error:
             outcome = classify(error, runner.policy, self._draw)
@@ -197,8 +202,9 @@ class Invoker:
             if runner.policy.timeout is None:
                 await self._call(context, runner, args, kwargs)
             else:
-                async with asyncio.timeout(runner.policy.timeout) as limit:
-                    await self._call(context, runner, args, kwargs)
+                with self.overtime.watched(context.entry, runner.policy):
+                    async with asyncio.timeout(runner.policy.timeout) as limit:
+                        await self._call(context, runner, args, kwargs)
         except TimeoutError as error:
             expired = runner.policy.timeout is not None and limit.expired()
             outcome = classify(TimeLimitExceeded() if expired else error, runner.policy, self._draw)

@@ -58,6 +58,7 @@ from .burial import Burial
 from .clock import Clock
 from .executor import Executor
 from .failpoint import Failpoint, failpoint
+from .overtime import Overtime
 from .report import Report
 from .timelimit import TimeLimits
 
@@ -84,6 +85,7 @@ class Loop:
         burial: writes dead letters.
         keeper: keeps the deferred store.
         limits: the time limits of running calls.
+        overtime: the calls that may outlast them.
         report: tells what happens.
         clock: the worker's clock.
         revoke_grace: seconds to wait for running calls of partitions that are taken away.
@@ -99,6 +101,7 @@ class Loop:
         burial: Burial,
         keeper: Keeper,
         limits: TimeLimits,
+        overtime: Overtime,
         report: Report,
         clock: Clock,
         revoke_grace: float,
@@ -110,6 +113,9 @@ class Loop:
         self._burial = burial
         self._keeper = keeper
         self._limits = limits
+        self._overtime = overtime
+        #: A call that cannot be ended runs in this process, which is to make room for another one.
+        self.spoiled = False
         self._report = report
         self._clock = clock
         self._revoke_grace = revoke_grace
@@ -140,7 +146,7 @@ class Loop:
         self._tended_at = now
         self._pulse()
         self._executor.tend()
-        self._limits.enforce()
+        self._keep_time()
         self._consumer.check_identity()
         if self._keeper.failure is not None:
             raise BrokerError(f"the deferred store cannot go on: {self._keeper.failure}")
@@ -148,6 +154,19 @@ class Loop:
             self._report.clocks_apart(ahead)
         if self._report.summary_due():
             self._report.summary(self.scheduler.oldest(), self.scheduler.held)
+
+    def _keep_time(self) -> None:
+        """End calls whose time is up, and give up those that cannot be ended."""
+        self._limits.enforce()
+        for late in self._overtime.given_up():
+            if not self.spoiled:
+                self.spoiled = True
+                self.stop()  # or it would begin again beside itself
+            entry = late.entry
+            self._report.given_up(late)
+            self._executor.give_up(entry)
+            entry.outcome = self._overtime.outcome(late)
+            self._handle([Finished([entry])])
 
     # --- gathering ---------------------------------------------------------------------------------
 
@@ -271,7 +290,7 @@ class Loop:
             self._pulse()
             self._handle(self._from_slots())
             self._executor.tend()
-            self._limits.enforce()
+            self._keep_time()
         failpoint(Failpoint.IN_REVOKE)
         leased = self.scheduler.leased(self._clock.now())
         answers: list[Event] = []

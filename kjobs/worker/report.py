@@ -15,6 +15,7 @@ from ..core.outcome import Bury
 from ..core.partition import Entry
 from ..core.resume import Resumption
 from .facts import facts, fields, label, one_line
+from .overtime import HARD, Late
 
 log = logging.getLogger("kjobs.worker")
 
@@ -104,6 +105,18 @@ class Report:
             len(entries),
             "".join(f"\n  {line}" for line in shown),
             extra={"event": "worker.running", "calls": shown},
+        )
+
+    def given_up(self, late: Late) -> None:
+        """A call cannot be ended."""
+        call = facts(late.entry, self._queue(late.entry), late.entry.failures + 1)
+        log.error(
+            "%s has not ended %g s after its job's timeout. It counts as failed, and this process ends as "
+            "soon as all other calls have, for another one to take its place. It is here:\n%s",
+            label(call),
+            HARD,
+            late.stack,
+            extra=fields("call.given_up", call),
         )
 
     def deferred(self, entry: Entry) -> None:

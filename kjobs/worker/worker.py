@@ -172,6 +172,7 @@ class Worker:
             burial=burial,
             keeper=self._keeper,
             limits=self._invoker.limits,
+            overtime=self._invoker.overtime,
             report=self._report,
             clock=clock,
             revoke_grace=settings.revoke_grace,
@@ -249,7 +250,7 @@ class Worker:
         try:
             if not self._told_to_stop:
                 self._consumer.subscribe(sorted(self._topics))
-            while not (self._told_to_stop or self._finished()):
+            while not (self._told_to_stop or self._loop.spoiled or self._finished()):
                 self._loop.step()
                 if not self._ready:
                     self._announce()
@@ -368,7 +369,7 @@ class Worker:
         self._producer.close(_LEAVING / 2)
         self._app.close()
         watch.cancel()
-        return 2 if abandoned else 0
+        return 2 if abandoned else 1 if self._loop.spoiled else 0
 
     def stop(self) -> None:
         """Stop as by SIGTERM; from any thread."""

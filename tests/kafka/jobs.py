@@ -10,6 +10,8 @@ import asyncio
 import ctypes
 import os
 import random
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,11 +31,13 @@ class Jobs(NamedTuple):
     """The jobs of an app."""
 
     act: Job[..., None]
+    burst: Job[..., None]
     crack: Job[..., None]
     drift: Job[..., Any]
     grip: Job[..., None]
     hold: Job[..., None]
     hurry: Job[..., None]
+    stick: Job[..., None]
     wait: Job[..., None]
     yielding: Job[..., None]
 
@@ -47,11 +51,13 @@ def declare(app: App) -> Jobs:
 
     return Jobs(
         act=job(name="act", retry_on=(ValueError,))(act),
+        burst=job(name="burst")(burst),
         crack=job(name="crack", isolate=True)(crack),
         drift=job(name="drift", retry_on=(ValueError,))(drift),
         grip=job(name="grip")(grip),
         hold=job(name="hold")(hold),
         hurry=job(name="hurry", timeout=0.1)(hurry),
+        stick=job(name="stick", timeout=0.2)(stick),
         wait=job(name="wait")(wait),
         yielding=job(name="yielding", order="relaxed")(yielding),
     )
@@ -81,6 +87,25 @@ async def drift(script: str = "ok", length: float = 0.0) -> None:
     _end(word)
 
 
+def burst(marks: str, crashes: int, whole: bool = False) -> None:
+    """Crash so many times, in whatever process it runs.
+
+    Args:
+        marks: a file that is appended to each time.
+        crashes: after which it succeeds.
+        whole: its worker goes, too, if that is another process.
+    """
+    if _mark(marks) > crashes:
+        witness().effect(ok=True)
+        return
+    isolated = "--cell" in sys.argv
+    if whole or not isolated:
+        witness().killed()
+    if whole and isolated:
+        os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def crack(marks: str, crashes: int) -> None:
     """Crash so many times, in a process that can.
 
@@ -88,10 +113,19 @@ def crack(marks: str, crashes: int) -> None:
         marks: a file that is appended to each time.
         crashes: after which it succeeds.
     """
+    if _mark(marks) <= crashes:
+        ctypes.string_at(0)
+
+
+def _mark(marks: str) -> int:
+    """Note an attempt; which one it is.
+
+    Args:
+        marks: a file that is appended to.
+    """
     with Path(marks).open("a", encoding="utf-8") as file:
         file.write(f"{os.getpid()}\n")
-    if len(Path(marks).read_text(encoding="utf-8").split()) <= crashes:
-        ctypes.string_at(0)
+    return len(Path(marks).read_text(encoding="utf-8").split())
 
 
 def grip(mark: str) -> None:
@@ -110,6 +144,15 @@ def hurry(slow: int) -> None:
         assert time.monotonic() < until, "nothing ends a call that takes too long"
         time.sleep(0.01)
     witness().effect(ok=True)
+
+
+def stick(mark: str) -> None:
+    """Sit in C code for ever, but for the second time: no exception is heard there."""
+    if Path(mark).exists():
+        witness().effect(ok=True)
+        return
+    Path(mark).touch()
+    ctypes.CDLL(None).sleep(3600)
 
 
 def _word(script: str) -> str:

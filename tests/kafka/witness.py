@@ -35,17 +35,20 @@ class Witness:
         folder: where the file goes.
         inc: names the incarnation.
         prefix: what the names of the topics begin with.
+        file: the name of the file.
     """
 
-    def __init__(self, folder: Path, inc: str, prefix: str) -> None:
-        self._recorder = h.Recorder(folder / f"{inc}.jsonl")
+    def __init__(self, folder: Path, inc: str, prefix: str, file: str) -> None:
+        self._recorder = h.Recorder(folder / f"{file}.jsonl")
         self._inc = inc
         self._prefix = prefix
         # kjobs tells due times on the wall; the history counts as the monotonic clock does.
         self._anchor = time.time() - time.monotonic()
 
     def watch(self) -> None:
-        """Write down everything that kjobs tells of this process."""
+        """Write down everything that kjobs tells of this process; of a cell, its worker tells."""
+        if "--cell" in sys.argv:
+            return
         handlers: dict[type[events.Event], Callable[[Any], None]] = {
             events.CallStarted: self._started,
             events.CallEnded: self._ended,
@@ -74,6 +77,10 @@ class Witness:
             place=self._place(context.queue, context.partition),
             offset=context.offset,
         )
+
+    def killed(self) -> None:
+        """Let the job that runs say that it is about to kill this worker."""
+        self._tell(h.Killed)
 
     def _tell(self, kind: type[h.Event], **what: Any) -> None:
         self._recorder.record(kind(time.monotonic(), self._inc, **what))
@@ -143,7 +150,11 @@ class Witness:
 def witness() -> Witness:
     """The witness of this process, as its environment says."""
     environ = os.environ
-    inc = environ["KJOBS_TEST_INC"]
-    if {"--seat", "--cell"} & set(sys.argv):
-        inc = f"{inc}-{os.getpid()}"  # one of several, and not the last one of its seat
-    return Witness(Path(environ["KJOBS_TEST_HISTORY"]), inc, environ["KJOBS_PREFIX"])
+    inc = file = environ["KJOBS_TEST_INC"]
+    if "--cell" in sys.argv:
+        # What happens in here happens to a call of the worker that has begun this process.
+        inc, file = environ["KJOBS_TEST_WORKER"], f"{file}-{os.getpid()}"
+    elif "--seat" in sys.argv:
+        inc = file = f"{inc}-{os.getpid()}"  # one of several, and not the last one of its seat
+    environ["KJOBS_TEST_WORKER"] = inc
+    return Witness(Path(environ["KJOBS_TEST_HISTORY"]), inc, environ["KJOBS_PREFIX"], file)

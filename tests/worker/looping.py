@@ -140,6 +140,7 @@ class Rig:
             burial=burial,
             keeper=self.keeper,  # type: ignore[arg-type]
             limits=invoker.limits,
+            overtime=invoker.overtime,
             report=Report(queues),
             clock=clock,
             revoke_grace=grace,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
-from kjobs import Discard, OutcomeUnknown, events
+from kjobs import Backoff, Discard, OutcomeUnknown, events
 from kjobs.core.events import Lost
 from kjobs.worker import loop as module
+from kjobs.worker import overtime
 from tests.worker.looping import HERE, THERE, Gate, Rig, declare
 from tests.worker.owner import DEADLINE
 
@@ -272,3 +274,93 @@ def test_a_loop_that_stops_begins_nothing_and_is_busy_until_the_last_call_ends(
     rig.until(lambda: not rig.loop.busy())
     assert ran == []
     rig.until(lambda: rig.watermark() == 1)
+
+
+# --- calls that cannot be ended ---------------------------------------------------------------------
+
+
+def stuck(rig: Rig) -> tuple[threading.Lock, list[str]]:
+    """A job that hears of no exception while it waits for a lock; gives the lock, and what went on."""
+    lock, went_on = threading.Lock(), list[str]()
+
+    @rig.app.job(name="stuck", timeout=0.02, backoff=Backoff(base=3.0, jitter="none"))
+    def stuck() -> None:
+        with lock:
+            went_on.append("stuck")
+
+    return lock, went_on
+
+
+def test_one_that_cannot_be_ended_counts_as_failed_and_nothing_else_begins(
+    rigs: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(overtime, "HARD", 0.05)
+    rig = rigs(slots=2)
+    (lock, _), gate, ran = stuck(rig), Gate(rig.app, "wait"), declare(rig.app)
+    rig.start()
+    rig.assign()
+    with lock:
+        rig.feed(("k", "stuck"), ("k", "do"), ("other", "wait"))
+        rig.until(lambda: rig.loop.spoiled)
+        assert rig.loop.busy(), "the other one runs"
+        assert "after its job's timeout" in caplog.text
+        assert "with lock:" in caplog.text
+        rig.feed((None, "do"))
+        gate.opened.set()
+        rig.until(lambda: not rig.loop.busy())
+        rig.until(lambda: rig.checkpoint().trials)
+        assert [(trial.offset, trial.failures) for trial in rig.checkpoint().trials] == [(0, 1)]
+        assert rig.checkpoint().unfinished == ((0, 2),)
+        assert ran == []
+
+
+def test_one_that_ends_after_it_was_given_up_changes_nothing(
+    rigs: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overtime, "HARD", 0.05)
+    rig = rigs()
+    lock, _ = stuck(rig)
+    rig.start()
+    rig.assign()
+    with lock:
+        rig.feed(("k", "stuck"))
+        rig.until(lambda: rig.loop.spoiled)
+    rig.until(lambda: rig.executor.starving and not rig.executor.awake)
+    rig.loop.step()
+    assert [(trial.offset, trial.failures) for trial in rig.checkpoint().trials] == [(0, 1)]
+
+
+def test_a_coroutine_that_will_not_be_cancelled_is_given_up(
+    rigs: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overtime, "HARD", 0.05)
+    rig = rigs()
+    ended = asyncio.Event()
+
+    @rig.app.job(name="stubborn", timeout=0.02)
+    async def stubborn() -> None:
+        while not ended.is_set():
+            with suppress(asyncio.CancelledError):
+                await ended.wait()
+
+    rig.start()
+    rig.assign()
+    rig.feed((None, "stubborn"))
+    rig.until(lambda: rig.loop.spoiled)
+    assert not rig.loop.busy()
+
+
+def test_one_that_ends_in_time_is_not_given_up(
+    rigs: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overtime, "HARD", 0.0)
+    rig = rigs()
+
+    @rig.app.job(name="quick", timeout=DEADLINE)
+    def quick() -> None: ...
+
+    rig.start()
+    rig.assign()
+    rig.feed(*[(None, "quick")] * 20)
+    rig.until(lambda: rig.watermark() == 20)
+    assert not rig.loop.spoiled

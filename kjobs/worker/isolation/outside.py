@@ -13,7 +13,7 @@ from ...core.isolation import Isolation
 from ...core.outcome import OK, Condemned, Crashed, Discarded, Failed, Outcome, Reason, Snoozed
 from ...core.policy import Policy
 from ...kafka.message import headers_of
-from ..timelimit import TimeLimitExceeded
+from ..overtime import HARD, Unstoppable
 from . import wire
 from .cells import Cells, Died
 
@@ -21,8 +21,6 @@ log = logging.getLogger("kjobs.worker")
 
 #: Seconds before a call is tried again whose process could not begin.
 PAUSE = 5.0
-#: Seconds beyond a job's ``timeout`` after which its cell is killed: code that hears of no exception.
-HARD = 5.0
 
 
 class IsolatedError(Exception):
@@ -31,13 +29,6 @@ class IsolatedError(Exception):
 
 class CellDied(Exception):
     """The process that ran a call by itself ended before the call did."""
-
-
-class CellKilled(TimeLimitExceeded):
-    """An attempt took longer than its job's ``timeout``, and its process had to be killed."""
-
-    def __str__(self) -> str:
-        return f"the attempt took longer than the job's timeout, and {HARD:g} s later its process was killed"
 
 
 def isolated(context: Context, policy: Policy, cells: Cells, draw: Callable[[], float]) -> Outcome:
@@ -81,7 +72,7 @@ def isolated(context: Context, policy: Policy, cells: Cells, draw: Callable[[], 
             )
             return Snoozed(PAUSE, policy)
         case Died(late=True):
-            return Failed(CellKilled(), policy, draw())
+            return Failed(Unstoppable(), policy, draw())
         case Died():
             return Crashed(CellDied(f"its process {answer.how}{_last(answer)}"), policy)
         case _:
