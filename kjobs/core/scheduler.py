@@ -112,6 +112,8 @@ class Scheduler(Outlook):
         self._leased = False
         self._timers = Timers()
         self._orphans = Orphans()
+        #: Of partitions that were lost, the last assignment.
+        self._lost: dict[Place, int] = {}
         self._starts: list[Entry] = []
         self._due_starts: list[Entry] = []
         self._commands: list[Command] = []
@@ -122,7 +124,7 @@ class Scheduler(Outlook):
             self._commands.append(command)
 
         self._burials = Burials(command=command, later=self._timers.put)
-        self._suspects = Suspects(self._burials)
+        self.suspects = Suspects(self._burials)
         self._deferral = Deferral(
             offer=self._offer,
             command=command,
@@ -165,7 +167,7 @@ class Scheduler(Outlook):
             self._commands.append(Recall(None))
         self._wake(now)
         self._balance(now)
-        if self._suspects and self._suspects.claim():
+        if self.suspects and self.suspects.claim():
             self._commits.at_once = True
         if offsets := self._commits.due(self.partitions.values(), now):
             self._commands.append(Commit(offsets))
@@ -199,7 +201,10 @@ class Scheduler(Outlook):
         partition = Partition(event.place, event.offset, event.checkpoint, event.topic_id, self._metadata)
         partition.leaving = self.stopping
         partition.locks = self._orphans.locks(event.place)
-        partition.suspicion = suspicion(event.checkpoint, event.offset, event.end, self._reach, now)
+        last, lost = event.checkpoint, self._lost.pop(event.place, None)
+        # Who lost a partition and is here to have it again did not crash, though it did not give it back.
+        crashed = last is not None and not last.clean and last.epoch != lost
+        partition.suspicion = suspicion(last, event.offset, event.end, self._reach, now, crashed=crashed)
         if partition.suspicion is not None and partition.suspicion.active:
             crashes, end = partition.suspicion.crashes, partition.suspicion.end
             self._commands.append(Suspecting(event.place, crashes, event.offset, end))
@@ -235,10 +240,12 @@ class Scheduler(Outlook):
             partition.closed = True
             self._commits.forget(place)
             self._deferral.forget(partition)
-            self._suspects.forget(partition)
+            self.suspects.forget(partition)
             self._orphans.take_in(partition)
             if commit:
                 last.append((place, *partition.snapshot(clean=True)))
+            else:
+                self._lost[place] = partition.epoch
         self._commands.append(Recall(places))
         self._commands.append(CloseStore(places))
         if last:
@@ -275,7 +282,7 @@ class Scheduler(Outlook):
             partition.locks[entry.token].append(entry)
             return
         if partition.suspicion is not None and partition.suspicion.covers(entry):
-            self._suspects.take(entry)
+            self.suspects.take(entry)
             return
         if self.attempts_left is not None:
             self.attempts_left -= 1
@@ -292,7 +299,7 @@ class Scheduler(Outlook):
         """The group knows which call it is, should the process end."""
         partition = entry.partition
         if not partition.open or now >= self._lease or self.attempts_left == 0 or entry.cancelled:
-            self._suspects.ended(entry)
+            self.suspects.ended(entry)
             self._offer(entry, now)
             return
         if self.attempts_left is not None:
@@ -329,7 +336,7 @@ class Scheduler(Outlook):
             elif outcome is OK:
                 entry.out = False
                 if entry.suspect:
-                    self._suspects.ended(entry)
+                    self.suspects.ended(entry)
                 if entry.row is not None:
                     partition.out -= 1
                     self._deferral.finished(entry, now)
@@ -354,7 +361,7 @@ class Scheduler(Outlook):
         entry.outcome = OK  # the error of a failed one keeps its frames alive
         partition.out -= 1
         since = entry.record.timestamp()[1] / 1000
-        crashes = self._suspects.convicted(entry, outcome) if entry.suspect else entry.crashes
+        crashes = self.suspects.convicted(entry, outcome) if entry.suspect else entry.crashes
         disposition = dispose(outcome, failures=entry.failures, since=since, now=now, crashes=crashes)
         match disposition:
             case Done():
@@ -419,7 +426,7 @@ class Scheduler(Outlook):
             entry.more = False
             partition.out -= 1
             if entry.suspect:
-                self._suspects.ended(entry)
+                self.suspects.ended(entry)
             if self.attempts_left is not None:
                 self.attempts_left += 1
             self._offer(entry, now)
@@ -461,7 +468,7 @@ class Scheduler(Outlook):
         partition.open = partition.may_open
         for held in self.partitions.values() if renewed else (partition,):
             self._release(held, now)
-        for entry in self._suspects.confirmed(partition, answered.snapshot):
+        for entry in self.suspects.confirmed(partition, answered.snapshot):
             self._begin_suspect(entry, now)
         if partition.suspicion is not None and partition.suspicion.is_over(partition, now):
             partition.suspicion = None

@@ -1,7 +1,9 @@
 """The suspects of a worker: a few at a time, and each only when the group knows that it runs.
 
-If the whole machine or container goes with a call, those that ran are in the last commit; they were a few,
-and the next time each of them runs alone. So after at most four such crashes it is known which one it was.
+A suspect whose own process crashes is found out. If the whole machine or container goes with it, those that
+ran are named in the last commit: they were a few, it is counted for each of them, and from then on each of
+them runs alone. So it is known after at most five such crashes which one it was, and nobody else is blamed
+who does not happen to run at three of them.
 
     waits ─► claimed ─► the commit that says so is acknowledged ─► runs, in a process of its own
 """
@@ -25,17 +27,20 @@ class Suspects:
 
     Args:
         burials: for those that have ended too many processes.
+
+    Attributes:
+        claimed: those that are named in a commit, or will be in the next; with the number of the snapshot
+            before it.
     """
 
     def __init__(self, burials: Burials) -> None:
         self._burials = burials
         self._waiting: deque[Entry] = deque()
         self._alone: deque[Entry] = deque()
-        #: Those that are named in a commit, or will be in the next: the number of the snapshot before it.
-        self._claimed: dict[Entry, int] = {}
+        self.claimed: dict[Entry, int] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._waiting or self._alone or self._claimed)
+        return bool(self._waiting or self._alone or self.claimed)
 
     def take(self, entry: Entry) -> None:
         """A suspect could begin."""
@@ -56,7 +61,7 @@ class Suspects:
             assert suspicion is not None
             name = name_of(entry)
             suspicion.accused[name] = Accused(*name, entry.crashes, runs=True)
-            self._claimed[entry] = entry.partition.snapshots
+            self.claimed[entry] = entry.partition.snapshots
             entry.partition.dirty = claimed = True
         return claimed
 
@@ -69,13 +74,13 @@ class Suspects:
         """
         return [
             entry
-            for entry, before in self._claimed.items()
+            for entry, before in self.claimed.items()
             if entry.partition is partition and before < snapshot and not entry.suspect
         ]
 
     def ended(self, entry: Entry) -> None:
         """One that was claimed runs no more, or will not."""
-        del self._claimed[entry]
+        del self.claimed[entry]
         entry.suspect = False
         suspicion = entry.partition.suspicion
         assert suspicion is not None
@@ -96,11 +101,11 @@ class Suspects:
             kept = [entry for entry in line if entry.partition is not partition]
             line.clear()
             line.extend(kept)
-        self._claimed = {e: before for e, before in self._claimed.items() if e.partition is not partition}
+        self.claimed = {e: before for e, before in self.claimed.items() if e.partition is not partition}
 
     def _next(self) -> Entry | None:
         if self._alone:
-            return None if self._claimed else self._alone.popleft()
-        if len(self._claimed) >= AT_A_TIME or any(entry.crashes >= ALONE_FROM for entry in self._claimed):
+            return None if self.claimed else self._alone.popleft()
+        if len(self.claimed) >= AT_A_TIME or any(entry.crashes >= ALONE_FROM for entry in self.claimed):
             return None
         return self._waiting.popleft() if self._waiting else None

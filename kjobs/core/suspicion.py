@@ -17,9 +17,8 @@ from .partition import Entry, Partition
 
 #: Crashes in a row after which calls that were unfinished are suspects.
 SUSPECTED_AFTER = 2
-#: Crashes that are counted for a call at least, if it was one of those that ran when its worker died although
-#: only suspects ran that might do this; from here on it runs alone.
-ALONE_FROM = 2
+#: Crashes known to be its own from which on a suspect runs alone.
+ALONE_FROM = 1
 #: Seconds for which a suspicion lasts at least: until then the store has told of all that was due before.
 SHORTEST = 60.0
 
@@ -68,7 +67,7 @@ class Suspicion:
 
 
 def suspicion(
-    restored: Checkpoint | None, offset: int, end: int, reach: int, since: float
+    restored: Checkpoint | None, offset: int, end: int, reach: int, since: float, *, crashed: bool
 ) -> Suspicion | None:
     """What an assignment begins with; None if there is nothing to be suspected.
 
@@ -78,22 +77,22 @@ def suspicion(
         end: one past the last offset that the queue has now.
         reach: calls that an owner may have begun beyond the highest that it said is finished.
         since: when the assignment begins (epoch seconds).
+        crashed: the last owner may have: it did not give the partition back.
     """
     if restored is None:
         return None
     before = restored.suspected or Suspected(0, 0)
-    crashes = before.crashes + (not restored.clean)
+    crashes = before.crashes + crashed
     if not crashes:
         return None
     window = max(before.window, offset, min(end, restored.high + reach))
-    accused = [_counted(one, crashed=not restored.clean) for one in before.accused]
+    accused = [_counted(one, crashed=crashed) for one in before.accused]
     return Suspicion(crashes, window, since, {(one.stored, one.offset): one for one in accused})
 
 
 def _counted(one: Accused, *, crashed: bool) -> Accused:
     """What is known of a call now that an assignment has ended in which it may have run."""
-    crashes = max(ALONE_FROM, one.crashes + 1) if crashed and one.runs else one.crashes
-    return Accused(one.stored, one.offset, crashes, runs=False)
+    return Accused(one.stored, one.offset, one.crashes + (crashed and one.runs), runs=False)
 
 
 def name_of(entry: Entry) -> tuple[bool, int]:

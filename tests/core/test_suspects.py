@@ -94,6 +94,17 @@ def test_a_partition_that_is_given_back_in_order_was_not_left_without_a_word() -
     assert other.take(Suspecting) == [Suspecting(HERE, 2, 0, 3)], "two as before, and no third one"
 
 
+def test_who_lost_a_partition_and_has_it_again_did_not_crash() -> None:
+    shell = Shell()
+    shell.assign()
+    for _ in range(5):
+        offset, metadata = shell.scheduler.partitions[HERE].snapshot()
+        shell.tell(Lost([HERE]))
+        shell.assign(HERE, offset, decode(offset, metadata), end=9)
+    assert not shell.take(Suspecting)
+    assert shell.commit()[1].suspected is None
+
+
 def test_a_window_reaches_no_farther_than_an_owner_does() -> None:
     shell = Shell()
     shell.assign()
@@ -145,12 +156,13 @@ def named(shell: Shell) -> list[int]:
 
 
 def test_they_begin_only_when_the_group_knows_which_run() -> None:
-    shell = suspicious("ab")
-    while shell.unanswered and not named(shell):
-        answer(shell)  # commits that were sent before they were chosen
-    shell.tell()
-    assert named(shell) == [0, 1]
+    shell = suspicious(end=2)
+    shell.wait(2.0)
+    assert named(shell) == []
+    shell.fetch("ab")
+    answer(shell)  # a commit that was sent before they were chosen
     assert shell.running == []
+    assert named(shell) == [0, 1]
     answer(shell)
     assert shell.running == [0, 1]
 
@@ -235,11 +247,8 @@ def test_a_partition_that_goes_takes_its_suspects_with_it() -> None:
     shell.tell(Revoking([HERE]))
     shell.tell(Revoked([HERE]))
     shell.assign(THERE)
-    for _ in range(2):
-        offset, metadata = shell.scheduler.partitions[THERE].snapshot()
-        shell.tell(Lost([THERE]))
-        found = resume(offset, metadata, low=0, high=99)
-        shell.assign(THERE, found.offset, found.checkpoint, end=99)
+    shell.tell(Lost([THERE]))
+    shell.assign(THERE, 0, Checkpoint(high=0, epoch=7, suspected=Suspected(1, 99)), end=99)
     shell.out.clear()
     shell.fetch("-" * 10, THERE)
     settle(shell)
@@ -278,26 +287,49 @@ def test_one_that_fails_is_tried_again() -> None:
 @pytest.mark.parametrize("others", [0, 3])
 def test_one_that_takes_everything_with_it_is_found_and_not_begun_again(others: int) -> None:
     """A container that runs out of memory ends with all of its processes."""
-    shell = suspicious("-" * (others + 1))
+    keys = "-" * (others + 1)
+    shell = suspicious(keys)
     settle(shell)
-    assert len(shell.running) == others + 1
-    shell = crashed(shell, end=others + 1)
-    (told,) = shell.take(Suspecting)
-    assert told.crashes == 3
-    shell.fetch("-" * (others + 1))
-    settle(shell)
-    begun: list[object] = []
-    while (now := shell.running) and now != [0]:
-        assert len(now) == 1, "those that ran then run alone"
-        begun += now
-        shell.finish(*now)
+    assert shell.running == list(range(others + 1)), "it is one of these"
+    for crashes in (3, 4):
+        shell = crashed(shell, end=len(keys))
+        (told,) = shell.take(Suspecting)
+        assert told.crashes == crashes
+        shell.refetch(keys)
         settle(shell)
-    shell = crashed(shell, end=others + 1)
-    shell.refetch("-" * (others + 1))
-    settle(shell)
-    assert 0 not in shell.order
+        assert shell.running == [0], "those that ran then run alone"
+    shell = crashed(shell, end=len(keys))
+    shell.refetch(keys)
     (order,) = shell.take(BuryEntry)
     assert order.entry.offset == 0
     assert order.entry.burial is not None
-    assert order.entry.burial.reason is Reason.CRASHED
-    assert order.entry.burial.attempts == 3
+    assert (order.entry.burial.reason, order.entry.burial.attempts) == (Reason.CRASHED, 3)
+    drain(shell)
+    assert shell.order == list(range(1, others + 1))
+
+
+def test_others_wait_until_those_that_ran_have_run_alone() -> None:
+    shell = suspicious("aabcdef")
+    settle(shell)
+    shell.finish(0)
+    settle(shell)
+    assert shell.running == [2, 3, 4, 5], "and 1 waits, though it comes before them"
+    shell = crashed(shell, end=7)
+    shell.refetch("aabcdef")
+    settle(shell)
+    assert shell.running == [2]
+    shell.finish(2)
+    settle(shell)
+    assert shell.running == [3]
+    drain(shell)
+    assert sorted(label for label in shell.order if isinstance(label, int)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_those_that_ran_beside_it_are_not_blamed_for_what_they_survive() -> None:
+    shell = suspicious("ab")
+    settle(shell)
+    shell = crashed(shell, end=2)
+    shell.fetch("ab")
+    drain(shell)
+    assert shell.order == [0, 1]
+    assert not shell.take(BuryEntry)

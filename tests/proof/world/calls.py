@@ -20,6 +20,9 @@ class Call:
         offset: where in it.
         early: the time that is written in the call itself, before which it is not to run.
         attempts: how many attempts have ended.
+        crashes: how many processes it has ended, its own ones not counted.
+        cut_off: how many workers ended, or lost it, while it ran as a suspect.
+        condemned: it was buried because its processes ended.
     """
 
     name: str | None
@@ -30,6 +33,9 @@ class Call:
     offset: int
     early: float = 0.0
     attempts: int = 0
+    crashes: int = 0
+    cut_off: int = 0
+    condemned: bool = False
 
     @property
     def ending(self) -> str:

@@ -26,6 +26,7 @@ from kjobs.core.commands import (
     Resume,
     Retrying,
     Start,
+    Suspecting,
 )
 from kjobs.core.events import (
     Assigned,
@@ -43,6 +44,7 @@ from kjobs.core.events import (
     Skipped,
     Stopping,
 )
+from kjobs.core.outcome import Reason
 from kjobs.core.partition import Entry
 from kjobs.core.resume import resume
 from kjobs.core.scheduler import Scheduler
@@ -205,7 +207,7 @@ class Incarnation:
             self._paused.discard(place)
             epoch = (found.checkpoint.epoch if found.checkpoint else 0) + 1
             world.tell(h.AssignedTo(world.now, self.name, place=place, epoch=epoch, offset=found.offset))
-            self._handle([Assigned(place, found.offset, found.checkpoint, QUEUE_ID)])
+            self._handle([Assigned(place, found.offset, found.checkpoint, QUEUE_ID, log.end)])
             if found.checkpoint is not None and found.checkpoint.trials:
                 world.rare["a failure was restored from a checkpoint"] += 1
             if found.checkpoint is not None and found.checkpoint.high > found.offset:
@@ -219,6 +221,7 @@ class Incarnation:
         self._positions.clear()
         if self.scheduler.busy(places):
             world.rare["a partition was lost while calls of it ran"] += 1
+        self._cut_off()
         for place in places:
             world.tell(h.LostBy(world.now, self.name, place=place))
         self._handle([Lost(places)])
@@ -315,6 +318,9 @@ class Incarnation:
                 self.keeper.perform(command)
             case BuryEntry(entry=entry):
                 self.slots.decided(entry, None)
+                assert entry.burial is not None
+                if entry.burial.reason is Reason.CRASHED:
+                    world.call(entry.record.value()).condemned = True
                 self._bury(entry)
             case Retrying(entry=entry, due=due):
                 self.slots.decided(entry, due)
@@ -323,6 +329,8 @@ class Incarnation:
             case Commit(offsets=offsets):
                 for place, offset, metadata in offsets:
                     self._commit(place, offset, metadata)
+            case Suspecting():
+                world.rare["calls were suspected"] += 1
             case Pause(places=places):
                 world.rare["a partition was paused"] += 1
                 self._paused.update(places)
@@ -444,8 +452,14 @@ class Incarnation:
     def crash(self) -> None:
         """Die at once."""
         self.alive = False
+        self._cut_off()
         self.keeper.crash()
         self.world.tell(h.Killed(self.world.now, self.name))
+
+    def _cut_off(self) -> None:
+        """Its suspects are cut off, or look as if they were."""
+        for entry in self.scheduler.suspects.claimed:
+            self.world.call(entry.record.value()).cut_off += 1
 
     def stop(self, grace: float) -> None:
         """Begin to stop in order."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from kjobs.core.outcome import (
     OK,
     Condemned,
+    Crashed,
     Discarded,
     Early,
     Expired,
@@ -39,6 +40,8 @@ def outcome_of(call: Call, world: World) -> Outcome:
             return Snoozed(world.plan.nap, policy)
         case "discard":
             return Discarded("simulated")
+        case "crash":
+            return Crashed(RuntimeError("simulated"), policy)
         case "condemn":
             return Condemned(Reason.REJECTED, ValueError("simulated"))
         case "undecodable":
@@ -56,7 +59,7 @@ def result_of(outcome: Outcome) -> Result:
     match outcome:
         case Succeeded():
             return "ok"
-        case Failed():
+        case Failed() | Crashed():
             return "failed"
         case Snoozed():
             return "snoozed"

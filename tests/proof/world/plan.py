@@ -18,11 +18,13 @@ class Script:
         endings: how each of its attempts ends, the last for all further ones; see ``outcomes.py``.
         length: seconds that an attempt takes.
         relaxed: later calls of its key may pass it.
+        sweeps: when it crashes, the whole machine goes with it.
     """
 
     endings: tuple[str, ...]
     length: float
     relaxed: bool
+    sweeps: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,8 @@ class Plan:
     disk_foreign: float
     disk_corrupt: float
     power_lost: float
+    poison: float
+    sweeping: float
 
     @property
     def graceful(self) -> bool:
@@ -104,6 +108,7 @@ class Plan:
             or self.write_mute
             or self.write_twice
             or self.disk_fails
+            or self.poison
         )
 
 
@@ -193,6 +198,9 @@ def draw(seed: int) -> Plan:
         disk_foreign=sometimes(0.3, 0.1, 0.5),
         disk_corrupt=sometimes(0.3, 0.1, 0.5),
         power_lost=sometimes(0.4, 0.1, 0.5),
+        # Not more than a few of them, and no pauses of an hour between two crashes.
+        poison=0.0 if calm or lasting or piled else sometimes(0.2, 0.02, 0.1),
+        sweeping=rng.choice((0.0, 0.5, 1.0)),
     )
 
 
@@ -216,5 +224,8 @@ def script(plan: Plan, rng: random.Random) -> Script:
                 ("fatal",),
             )
         )
+    if plan.poison and rng.random() < plan.poison:
+        endings = rng.choice((("crash",), ("fail", "crash")))
     length = rng.uniform(1.0, 8.0) if rng.random() < plan.slow else rng.choice((0.0, 0.002, 0.02, 0.1))
-    return Script(endings, length, rng.random() < plan.relaxed)
+    relaxed = rng.random() < plan.relaxed
+    return Script(endings, length, relaxed, sweeps=bool(plan.poison) and rng.random() < plan.sweeping)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kjobs.core.events import Event, Finished, Place, Recalled
-from kjobs.core.outcome import OK, Early, Expired, Outcome
+from kjobs.core.outcome import OK, Crashed, Early, Expired, Outcome
 from kjobs.core.partition import Entry
 from tests.proof import history as h
 
@@ -110,6 +110,11 @@ class Slots:
             world.tell(started)
 
         def end() -> None:
+            if isinstance(outcome, Crashed) and (call.script.sweeps or not entry.suspect):
+                call.crashes += 1
+                world.rare["a call ended its worker"] += 1
+                world.kill(self._worker)
+                return
             call.attempts += 1
             if runs and call.name is not None:
                 world.tell(h.Effect(world.now, name, call=call.name, attempt=attempt, ok=outcome is OK))

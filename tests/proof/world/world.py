@@ -12,6 +12,7 @@ import msgspec
 
 from kjobs.core.deferred import Answered, Change, End, Move, Row
 from kjobs.core.events import Place
+from kjobs.core.outcome import MOST_CRASHES
 from kjobs.core.partition import Entry
 from tests.proof import history as h
 from tests.proof.checker import Config, Rules, Violation, check
@@ -32,6 +33,8 @@ _FAULTS_EVERY = 0.1
 _LIVENESS = 6000.0
 #: Seconds that a stopping worker may take.
 _GRACE = 3.0
+#: Workers that one call ends at most, if each time everything goes with it.
+_MOST_CRASHES = 5
 #: The most records one fetch of one partition brings.
 _FETCH = 12
 
@@ -40,6 +43,7 @@ TOPIC, DEAD, DELAYED = "jobs", "jobs.dead", "jobs.delayed"
 #: What must happen now and then, or else the worlds prove less than they seem to.
 RARE = frozenset(
     {
+        "a call ended its worker",
         "a call was refused its start",
         "a chain of calls of one key ran in one slot",
         "a commit did not fit into its metadata",
@@ -65,6 +69,7 @@ RARE = frozenset(
         "a write appeared twice",
         "a write arrived of which nobody was told",
         "a write was refused",
+        "calls were suspected",
         "an index was made anew while its calls were out",
         "finished calls were skipped after a restart",
     }
@@ -244,6 +249,12 @@ class World:
         self.workers.append(worker)
         worker.wake(self.rng.uniform(0.0, 0.1))
 
+    def kill(self, worker: Incarnation) -> None:
+        """End a worker at once; another one begins a while later."""
+        worker.crash()
+        self.evict_later(worker)
+        self.after(self.rng.uniform(0.1, 2.0), self._begin)
+
     def evict_later(self, worker: Incarnation) -> None:
         """The group gives up on a worker that it does not hear from for the session's length."""
         member, silence = worker.member, worker.silences
@@ -265,9 +276,7 @@ class World:
 
         for worker in [worker for worker in self.workers if worker.alive]:
             if strikes(plan.crash):
-                worker.crash()
-                self.evict_later(worker)
-                self.after(rng.uniform(0.1, 2.0), self._begin)
+                self.kill(worker)
             elif worker.frozen or worker.isolated or worker.stopping:
                 continue
             elif strikes(plan.freeze):
@@ -376,7 +385,19 @@ class World:
                 if self._drained():
                     break
         self._dump()
-        return check(self.history, config=self._config())
+        return [*check(self.history, config=self._config()), *self._poison()]
+
+    def _poison(self) -> list[Violation]:
+        """I17: a call that crashes is given up before it has ended many workers, and no other one is."""
+        found: list[Violation] = []
+        for call in self.calls.values():
+            crashes = "crash" in call.script.endings
+            if call.crashes > _MOST_CRASHES:
+                found.append(Violation("I17", f"{call.name} has ended {call.crashes} workers"))
+            if call.condemned and not crashes and call.cut_off < MOST_CRASHES:
+                told = f"{call.name} is given up, but {call.cut_off} workers ended while it was suspected"
+                found.append(Violation("I17", told))
+        return found
 
     def _drained(self) -> bool:
         return (
