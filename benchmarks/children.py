@@ -86,6 +86,10 @@ class Child:
         tail = "\n".join(self.said().splitlines()[-20:])
         return ChildFailedError(f"{' '.join(self.command)}\n{what}. It said:\n{tail}")
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Have it stop in order; what does not is killed."""
         if self.running:

@@ -161,6 +161,46 @@ FIGURES = (
         at_most=True,
     ),
     Figure(
+        title="SIGKILL of a worker: to the first call of another one, over the session timeout of 10 s",
+        value=lambda medians: medians["crash.gap"] - 10.0,
+        minimum=3.0,
+        aim=1.0,
+        unit="s",
+        at_most=True,
+    ),
+    Figure(
+        title="while somebody joins or leaves each second: to what is done in calm",
+        value=_ratio("storm.rate", "storm.calm"),
+        minimum=0.3,
+        aim=0.7,
+    ),
+    Figure(
+        title="calls that run twice meanwhile",
+        value=_plain("storm.share"),
+        minimum=0.1,
+        aim=0.01,
+        unit="%",
+        at_most=True,
+    ),
+    Figure(
+        title="calls that ran twice because processes were replaced in order, 200 times",
+        value=_plain("storm.restarted"),
+        minimum=0,
+        aim=0,
+        unit="calls",
+        at_most=True,
+    ),
+    *(
+        Figure(
+            title=f"with a call among the others that crashes its process, {title}: to without",
+            value=lambda medians, kind=kind: 100 * medians[f"poison.{kind}"] / medians["poison.none"],  # type: ignore[misc]
+            minimum=90,
+            aim=98,
+            unit="%",
+        )
+        for kind, title in (("thread", "in a thread"), ("isolated", "isolated"))
+    ),
+    Figure(
         title="import kjobs",
         value=_plain("import.kjobs"),
         minimum=80,

@@ -13,11 +13,13 @@ from .rows.lateness import Lateness
 from .rows.memory import Memory
 from .rows.pauses import Pauses
 from .rows.peers import Peers
+from .rows.poison import Poison
 from .rows.processes import Processes
 from .rows.raw import Raw
 from .rows.restart import Restart
 from .rows.row import Row
 from .rows.schedule import Schedule
+from .rows.storm import Storm
 from .rows.timers import Timers
 from .rows.undelayed import Undelayed
 from .rows.waiting import Waiting
@@ -32,7 +34,8 @@ def rows() -> list[Row]:
     many = Waiting("many-wait", lambda scale: scale.many)
     timers = Waiting("timers", lambda scale: scale.timers)
     return [
-        *(Raw(), Drain(), Pauses(), Enqueue(), Latency(), Memory(), Crash(), Processes(), Imports()),
+        *(Raw(), Drain(), Pauses(), Enqueue(), Latency(), Memory(), Crash()),
+        *(Processes(), Storm(), Poison(), Imports()),
         *(Schedule(many), Fire(stores), Restart(stores, many, nothing), Lateness(stores, few, many)),
         *(Undelayed(many, nothing), Lane(), Peers(), Timers(timers)),
     ]

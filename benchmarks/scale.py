@@ -27,6 +27,11 @@ class Scale:
         crash_session: the session timeout (s) of that worker; None for the default.
         busy: calls that compute, more than two processes do in the time that is counted.
         busy_seconds: that time.
+        storm: calls that are more than is done in a storm.
+        storm_seconds: how long (s) it is counted in calm, and in a storm.
+        restarts: processes that are replaced.
+        poison: calls that are more than is done beside a call that crashes.
+        poison_seconds: how long (s) that is counted.
         imports: times that a package is imported.
         peer_seconds: how long a drain of another job system should take.
         few: delayed calls that wait for another time, where they are few.
@@ -55,6 +60,11 @@ class Scale:
     crash_session: float | None
     busy: int
     busy_seconds: float
+    storm: int
+    storm_seconds: float
+    restarts: int
+    poison: int
+    poison_seconds: float
     imports: int
     peer_seconds: float
     few: int
@@ -84,6 +94,11 @@ FULL = Scale(
     crash_session=None,
     busy=40_000,
     busy_seconds=6.0,
+    storm=800_000,
+    storm_seconds=30.0,
+    restarts=200,
+    poison=300_000,
+    poison_seconds=60.0,
     imports=20,
     peer_seconds=4.0,
     few=10_000,
@@ -114,6 +129,11 @@ QUICK = Scale(
     crash_session=2.0,
     busy=4_000,
     busy_seconds=0.5,
+    storm=20_000,
+    storm_seconds=2.0,
+    restarts=2,
+    poison=50_000,
+    poison_seconds=8.0,
     imports=3,
     peer_seconds=0.2,
     few=500,

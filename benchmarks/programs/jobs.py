@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 
 from kjobs import Snooze, job
@@ -70,6 +71,18 @@ def remember(number: int) -> None:
     """Tell which call begins, and take 10 ms."""
     mark.number(number)
     time.sleep(0.01)
+
+
+@job(name="bench.burst")
+def burst(number: int) -> None:
+    """End the process that runs it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job(name="bench.crack", isolate=True)
+def crack(number: int) -> None:
+    """End the process that runs it, which has been begun for such calls."""
+    burst(number)
 
 
 @job(name="bench.note", key="user")
