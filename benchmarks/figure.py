@@ -190,6 +190,14 @@ FIGURES = (
         unit="calls",
         at_most=True,
     ),
+    Figure(
+        title="hand-over on one host, from a worker that stops to another one's first call",
+        value=_plain("storm.handover"),
+        minimum=1.0,
+        aim=0.3,
+        unit="s",
+        at_most=True,
+    ),
     *(
         Figure(
             title=f"with a call among the others that crashes its process, {title}: to without",

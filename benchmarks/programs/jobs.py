@@ -7,7 +7,7 @@ import os
 import signal
 import time
 
-from kjobs import Snooze, job
+from kjobs import Snooze, current, job
 
 from . import mark
 
@@ -71,6 +71,13 @@ def remember(number: int) -> None:
     """Tell which call begins, and take 10 ms."""
     mark.number(number)
     time.sleep(0.01)
+
+
+@job(name="bench.where")
+def where() -> None:
+    """Tell of which partition a call begins, and when; take a millisecond."""
+    mark.number(current().partition << 48 | time.monotonic_ns() // 1000)
+    time.sleep(0.001)
 
 
 @job(name="bench.burst")

@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from benchmarks.bench import Bench
 from benchmarks.children import Child
@@ -13,7 +14,7 @@ from benchmarks.envelopes import envelope, keys
 from benchmarks.measure import Measure
 from benchmarks.tally import Tally
 
-_QUEUE = "storm"
+_QUEUE, _OTHER = "storm", "handover"
 _SLOTS = 16
 #: Seconds between somebody's coming and leaving.
 _EACH = 1.0
@@ -28,7 +29,8 @@ class Storm:
         "Jobs of 10 ms on 16 threads. First calm; then a bare consumer joins the group and leaves it, each "
         "for a second, and takes its share of the partitions every time; counted for the same time. Then the "
         "two processes of a supervisor are replaced one after the other, again and again (SIGHUP). A job "
-        "appends its number when it begins."
+        "appends its number when it begins. At last, with jobs of 1 ms, one of two workers is told to stop; "
+        "the longest time is taken in which no call of one of its partitions began."
     )
     measures: Sequence[Measure] = (
         Measure("storm.calm", "calm", "calls/s"),
@@ -38,12 +40,14 @@ class Storm:
         Measure("storm.share", "the same of all", "%"),
         Measure("storm.restarts", "processes that were replaced in order", "times"),
         Measure("storm.restarted", "calls that ran twice because of that", "calls"),
+        Measure("storm.handover", "from a worker that stops to the next call of its partitions", "s"),
     )
 
     def prepare(self, bench: Bench) -> None:
         """Make the queue, and fill it with more than can be done."""
-        bench.make_queues(_QUEUE)
+        bench.make_queues(_QUEUE, _OTHER)
         calls = bench.scale.storm
+        bench.topics.fill(_OTHER, ((envelope("bench.where", i), None) for i in range(calls)))
         bench.topics.fill(
             _QUEUE, ((envelope("bench.remember", i, i), key) for i, key in enumerate(keys(calls)))
         )
@@ -64,6 +68,7 @@ class Storm:
         yield "storm.twice", twice
         yield "storm.share", 100 * twice / max(1, len(numbers) - before)
         yield from self._restarts(bench)
+        yield "storm.handover", self._handover(bench)
 
     def _restarts(self, bench: Bench) -> Iterator[tuple[str, float]]:
         tally, wanted = bench.tally(8), bench.scale.restarts
@@ -75,6 +80,32 @@ class Storm:
         numbers = tally.numbers()
         yield "storm.restarts", begun - 2
         yield "storm.restarted", len(numbers) - len(set(numbers))
+
+    def _handover(self, bench: Bench) -> float:
+        tally, group = bench.tally(8), bench.group()
+        with bench.worker(_OTHER, tally, threads=4, group=group) as staying:
+            bench.await_ready(staying)
+            with bench.worker(_OTHER, tally, threads=4, group=group) as going:
+                bench.await_ready(going)
+                time.sleep(_EACH)
+                told = time.monotonic()
+            ended = time.monotonic()
+            staying.await_that(lambda: time.monotonic() > ended + 2 * _EACH, "some more calls", 10)
+        return _longest(tally.numbers(), told, ended + _EACH)
+
+
+def _longest(marks: Sequence[int], begin: float, end: float) -> float:
+    """The longest time in which no call of one partition began, of those that it began with in a while."""
+    times: dict[int, list[float]] = {}
+    for mark in marks:
+        times.setdefault(mark >> 48, []).append((mark & (1 << 48) - 1) / 1e6)
+    longest = 0.0
+    for begun in times.values():
+        begun.sort()
+        for one, following in pairwise(begun):
+            if one < end and following > begin:
+                longest = max(longest, following - one)
+    return longest
 
 
 def _rate(tally: Tally, seconds: float) -> float:
