@@ -64,7 +64,11 @@ def _with_decisions(events: Sequence[h.AnyEvent]) -> list[h.AnyEvent]:
             index = ended.get(token)
             if index is not None:
                 # It is told a second time without having begun again.
-                out[index] = msgspec.structs.replace(out[index], result=event.result, due=event.due)
+                known = out[index]
+                assert isinstance(known, h.Ended)
+                # That it is tried again is told of failures and of crashes alike.
+                result = known.result if known.result == "crashed" else event.result
+                out[index] = msgspec.structs.replace(known, result=result, due=event.due)
                 continue
             ended[token] = len(out)
         out.append(event)

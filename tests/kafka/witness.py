@@ -21,7 +21,7 @@ from tests.proof import history as h
 _RESULTS: dict[str, h.Result] = {
     "succeeded": "ok",
     "failed": "failed",
-    "crashed": "failed",
+    "crashed": "crashed",
     "snoozed": "snoozed",
     "discarded": "discarded",
     "condemned": "condemned",

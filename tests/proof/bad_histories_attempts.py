@@ -153,7 +153,7 @@ def the_body_saw_another_attempt(s: Script, wrong: bool) -> None:
     s.stop("w1.1", 0)
 
 
-# --- I15, I16, I18: dead letters ------------------------------------------------------------------
+# --- I15 to I18: dead letters ------------------------------------------------------------------
 
 
 def _dead_letter(s: Script, **changes: object) -> None:
@@ -253,6 +253,17 @@ def a_success_is_buried(s: Script, wrong: bool) -> None:
     s.run("w1.1", "a1")
     if wrong:
         s.bury("w1.1", "a1")
+    s.stop("w1.1", 0)
+
+
+@bad("I17")
+def a_call_begins_again_after_three_crashes(s: Script, wrong: bool) -> None:
+    s.enqueue("a1", key=b"a")
+    s.assign("w1.1")
+    for _ in range(3 if wrong else 2):
+        s.run("w1.1", "a1", "crashed", retry_in=0.0)
+    s.run("w1.1", "a1", "crashed")
+    s.bury("w1.1", "a1", reason="crashed")
     s.stop("w1.1", 0)
 
 

@@ -8,7 +8,7 @@ replay is a suffix · I5 no overlap in a process · I6 overlap between processes
 fences · I7 start only while assigned, and under a lease · I8 no commit past an unfinished call · I9
 commits never go back · I10 duplicates only where a fault explains them · I11 and none without a fault ·
 I12 never early · I13 of each delayed call one copy and not none, and verdicts that are true · I14
-attempts exact · I15 dead letters complete · I16 dead or done, not both · I18
+attempts exact · I15 dead letters complete · I16 dead or done, not both · I17 no crash for ever · I18
 undecodable records are buried · I19 gaps are told · I20 commits reach the end · I23 log order is call
 order · I24 one offset, one call · I25 bounded · I26 stops when told · H0 the history contradicts itself,
 and proves nothing.
@@ -26,6 +26,7 @@ from .history import AnyEvent
 from .invariants_attempts import attempts_are_exact, never_early
 from .invariants_behind import the_queue_waits_for_the_store
 from .invariants_commits import commits_never_go_back, commits_pass_nothing
+from .invariants_crashes import crashes_end
 from .invariants_dead import dead_letters_are_complete, dead_or_done
 from .invariants_delayed import (
     delayed_calls_end,
@@ -49,7 +50,7 @@ __all__ = ["CODES", "Config", "Rules", "Violation", "check"]
 #: The codes under which a history may be found wrong.
 CODES: Final = (
     *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I13", "I14", "I15", "I16"),
-    *("I18", "I19", "I20", "I23", "I24", "I25", "I26", "H0"),
+    *("I17", "I18", "I19", "I20", "I23", "I24", "I25", "I26", "H0"),
 )
 
 _Invariant = Callable[[Story, Config, Findings], None]
@@ -76,6 +77,7 @@ _INVARIANTS: Final[tuple[_Invariant, ...]] = (
     attempts_are_exact,
     dead_letters_are_complete,
     dead_or_done,
+    crashes_end,
     gaps_are_told,
     commits_reach_the_end,
     log_order_is_call_order,

@@ -279,6 +279,17 @@ def the_last_attempt_is_repeated_when_its_dead_letter_was_not_acknowledged(s: Sc
     s.stop("w2.1", 0)
 
 
+@good(usual=Rules(retries=1))
+def crashes_are_counted_apart_from_failures(s: Script) -> None:
+    s.enqueue("a1", key=b"a")
+    s.assign("w1.1")
+    s.run("w1.1", "a1", "crashed", retry_in=0.0)
+    s.run("w1.1", "a1", "failed", retry_in=0.0)
+    s.run("w1.1", "a1", "crashed", attempt=2, retry_in=0.0)
+    s.run("w1.1", "a1", attempt=2)
+    s.stop("w1.1", 0)
+
+
 @good(forgetful=True)
 def metadata_overflows(s: Script) -> None:
     s.enqueue("slow", "a1", "b1")

@@ -32,8 +32,11 @@ Place: TypeAlias = tuple[str, int]
 Headers: TypeAlias = tuple[tuple[str, bytes | None], ...]
 
 #: How an attempt ended. "ok", "discarded" and "expired" finish the call; "condemned" and a "failed" that
-#: is not retried are finished by ``Buried``; "snoozed" and "early" come back without being counted.
-Result: TypeAlias = Literal["ok", "failed", "condemned", "discarded", "expired", "snoozed", "early"]
+#: is not retried are finished by ``Buried``, the third "crashed" too; "snoozed" and "early" come back without
+#: being counted.
+Result: TypeAlias = Literal[
+    "ok", "failed", "crashed", "condemned", "discarded", "expired", "snoozed", "early"
+]
 
 
 def home(place: Place) -> Place:

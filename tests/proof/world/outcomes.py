@@ -40,7 +40,7 @@ def outcome_of(call: Call, world: World) -> Outcome:
             return Snoozed(world.plan.nap, policy)
         case "discard":
             return Discarded("simulated")
-        case "crash":
+        case "crash" | "crack":
             return Crashed(RuntimeError("simulated"), policy)
         case "condemn":
             return Condemned(Reason.REJECTED, ValueError("simulated"))
@@ -59,8 +59,10 @@ def result_of(outcome: Outcome) -> Result:
     match outcome:
         case Succeeded():
             return "ok"
-        case Failed() | Crashed():
+        case Failed():
             return "failed"
+        case Crashed():
+            return "crashed"
         case Snoozed():
             return "snoozed"
         case Early():

@@ -225,7 +225,7 @@ def script(plan: Plan, rng: random.Random) -> Script:
             )
         )
     if plan.poison and rng.random() < plan.poison:
-        endings = rng.choice((("crash",), ("fail", "crash")))
+        endings = rng.choice((("crash",), ("fail", "crash"), ("crack",), ("crack", "fail", "crack", "ok")))
     length = rng.uniform(1.0, 8.0) if rng.random() < plan.slow else rng.choice((0.0, 0.002, 0.02, 0.1))
     relaxed = rng.random() < plan.relaxed
     return Script(endings, length, relaxed, sweeps=bool(plan.poison) and rng.random() < plan.sweeping)

@@ -93,7 +93,7 @@ class Slots:
     def _run(self, entry: Entry, turn: float) -> None:
         world, name = self._world, self._worker.name
         call = world.call(entry.record.value())
-        outcome = outcome_of(call, world)
+        ending, outcome = call.ending, outcome_of(call, world)
         attempt, epoch = entry.failures + 1, entry.partition.epoch
         runs = call.name is not None and not isinstance(outcome, Early | Expired)
         if runs:
@@ -110,7 +110,8 @@ class Slots:
             world.tell(started)
 
         def end() -> None:
-            if isinstance(outcome, Crashed) and (call.script.sweeps or not entry.suspect):
+            whole = call.script.sweeps or not entry.suspect
+            if isinstance(outcome, Crashed) and ending == "crash" and whole:
                 call.crashes += 1
                 world.rare["a call ended its worker"] += 1
                 world.kill(self._worker)

@@ -391,7 +391,7 @@ class World:
         """I17: a call that crashes is given up before it has ended many workers, and no other one is."""
         found: list[Violation] = []
         for call in self.calls.values():
-            crashes = "crash" in call.script.endings
+            crashes = {"crash", "crack"} & set(call.script.endings)
             if call.crashes > _MOST_CRASHES:
                 found.append(Violation("I17", f"{call.name} has ended {call.crashes} workers"))
             if call.condemned and not crashes and call.cut_off < MOST_CRASHES:
