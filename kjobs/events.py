@@ -187,6 +187,27 @@ class RecordsMissing(Event, frozen=True):
     end: int
 
 
+class RecordsUnreadable(Event, frozen=True):
+    """A batch of records could not be read, several times, and was stepped over: offsets ``[first, end)``.
+
+    No call in it was run. Of the log of a deferred store (``topic`` ends in ``.delayed``): what it said is
+    not known, so a delayed call may be missing, or run though it was cancelled or had run.
+
+    ``reason``: what the Kafka client says of the batch.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    end: int
+    reason: str
+
+    @property
+    def records(self) -> int:
+        """How many records that are, at most."""
+        return self.end - self.first
+
+
 class TopicReplaced(Event, frozen=True):
     """A topic was deleted and created again; its offsets begin anew."""
 

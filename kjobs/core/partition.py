@@ -181,6 +181,12 @@ class Partition:
         return self.confirmed and self.stored.caught_up and not self.leaving
 
     @property
+    def position(self) -> int:
+        """One past the last offset that was taken in, be it to be looked at later."""
+        stash = self.stored.stash
+        return max(self.next_offset, self.stash_end, stash[-1].offset() + 1 if stash else 0)
+
+    @property
     def handed_out(self) -> list[Entry]:
         """The entries that are handed out to run."""
         waiting = self.stored.rows.values()

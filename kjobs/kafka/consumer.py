@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import Consumer as Client
@@ -21,6 +22,8 @@ from ..core.resume import Resumption, resume
 from ..errors import BrokerError
 from .admin import Admin, topic_id
 from .client import opened, reason, retried
+from .doubts import Doubts
+from .survey import UNREADABLE, Unreadable
 
 log = logging.getLogger("kjobs.kafka")
 
@@ -51,6 +54,10 @@ class Consumer:
         listener: told of assignment and loss while they happen.
         on_revoke: called while partitions are taken away: drain them, commit with
             :meth:`commit_now`, forget them.
+        on_resume: told where reading begins.
+        on_unreadable: told of what cannot be read and is stepped over.
+        position: up to where a partition was taken in; None if it is not assigned.
+        survey: finds how far a batch reaches that cannot be read; see :class:`kjobs.kafka.doubts.Doubts`.
     """
 
     def __init__(
@@ -61,11 +68,17 @@ class Consumer:
         listener: Callable[[Event], None],
         on_revoke: Callable[[Sequence[Place]], None],
         on_resume: Callable[[Place, Resumption], None],
+        on_unreadable: Callable[[Place, Unreadable], None],
+        position: Callable[[Place], int | None],
+        survey: Callable[[Place, int], Unreadable | None],
     ) -> None:
         self._admin = admin
         self._listener = listener
         self._on_revoke = on_revoke
         self._on_resume = on_resume
+        self._on_unreadable = on_unreadable
+        self._position = position
+        self._doubts = Doubts(survey)
         self._answers: list[Event] = []
         self._assigned: dict[Place, str] = {}
         self._fresh: dict[Place, int] = {}
@@ -103,7 +116,8 @@ class Consumer:
             BrokerError: the client cannot go on.
         """
         self._fresh.clear()
-        first = self._client.poll(timeout)
+        settled = self._settled() if self._doubts else []
+        first = self._client.poll(0 if settled else timeout)
         messages: list[Any] = [] if first is None else [first]
         # A record often comes alone, and one more look with poll() is cheaper than one with consume().
         if first is not None and room > 1 and (second := self._client.poll(0)) is not None:
@@ -115,7 +129,7 @@ class Consumer:
         if self._answers:
             events += self._answers
             self._answers = []
-        return events
+        return settled + events if settled else events
 
     def _sorted(self, messages: Sequence[Any]) -> list[Event]:
         """Messages as events: one per run of records of one partition."""
@@ -133,6 +147,8 @@ class Consumer:
             records.append(message)
         if self._fresh:
             events = [event for event in events if not self._stale(event)]
+        if self._doubts:
+            events = [event for event in events if not self._beyond_doubt(event)]
         return events
 
     def _stale(self, event: Event) -> bool:
@@ -160,15 +176,65 @@ class Consumer:
                 events.append(Skipped(place, message.offset()))
             case KafkaError._AUTO_OFFSET_RESET if place in self._assigned:
                 self._out_of_range(place, message.offset(), events)
+            case code if code in UNREADABLE and place in self._assigned:
+                if self._doubts.raise_(place, message.offset() or 0):
+                    self._complain(place, error)
             case KafkaError._MAX_POLL_EXCEEDED:
                 log.error("this worker did not poll for too long and left the group: %s", error.str())
             case code if code == KafkaError._FATAL or error.fatal():
                 raise BrokerError(f"the Kafka consumer cannot go on: {reason(error)}")
-            case code:
-                now = time.monotonic()
-                if now - self._said.get((place, code), float("-inf")) >= _QUIET:
-                    self._said[place, code] = now
-                    log.error("%s[%d]: %s", *place, reason(error), extra={"event": "kafka.trouble"})
+            case _:
+                self._complain(place, error)
+
+    def _complain(self, place: Place, error: KafkaError) -> None:
+        now, code = time.monotonic(), error.code()
+        if now - self._said.get((place, code), float("-inf")) >= _QUIET:
+            self._said[place, code] = now
+            log.error("%s[%d]: %s", *place, reason(error), extra={"event": "kafka.trouble"})
+
+    # --- what cannot be read -----------------------------------------------------------------------
+
+    def _beyond_doubt(self, event: Event) -> bool:
+        """Whether something comes from behind a batch in doubt, which is to be read or given up first."""
+        if not isinstance(event, Fetched | Skipped):
+            return False
+        doubtful = self._doubts.about(event.place)
+        if doubtful is None:
+            return False
+        records = event.records if isinstance(event, Fetched) else ()
+        begin = self._begin_of_doubt(event.place, doubtful)
+        if (records[0].offset() if isinstance(event, Fetched) else event.offset) <= begin:
+            if records and records[-1].offset() >= doubtful:
+                self._doubts.forget(event.place)  # this time it could be read
+            return False
+        self._doubts.raise_(event.place, doubtful)
+        self._go_on(event.place, begin)
+        return True
+
+    def _begin_of_doubt(self, place: Place, doubtful: int) -> int:
+        """What to read next of a partition with a batch in doubt: some of that may have been read before."""
+        return max(doubtful, self._position(place) or 0)
+
+    def _settled(self) -> list[Event]:
+        """Step over batches of which it is known that they cannot be read, and how far they reach."""
+        events: list[Event] = []
+        for place, first, found in self._doubts.settled():
+            begin = self._begin_of_doubt(place, first)
+            if found is None or found.end <= begin:
+                self._go_on(place, begin)
+                continue
+            self._go_on(place, found.end)
+            self._on_unreadable(place, replace(found, first=begin))
+            events.append(Skipped(place, found.end))
+        return events
+
+    def _go_on(self, place: Place, offset: int) -> None:
+        """Fetch a partition from an offset on, whatever the client thinks of where it is.
+
+        A seek would not do if it has been told that it is out of range.
+        """
+        self._client.incremental_unassign([TopicPartition(*place)])
+        self._client.incremental_assign([TopicPartition(*place, offset)])
 
     # --- partitions come and go --------------------------------------------------------------------
 
@@ -216,19 +282,27 @@ class Consumer:
     def _forget(self, places: Sequence[Place]) -> None:
         for place in places:
             self._assigned.pop(place, None)
+            self._doubts.forget(place)
 
     def _out_of_range(self, place: Place, offset: int | None, events: list[Event]) -> None:
         """Go on after the offset to be fetched next turned out not to be in the log.
 
         A seek does not recover from that; assigning the partition anew does.
         """
+        doubtful = self._doubts.about(place)
+        if doubtful is not None:
+            begin = self._begin_of_doubt(place, doubtful)
+            if offset is not None and offset > begin:
+                # It has taken what is in a damaged batch for offsets.
+                self._go_on(place, begin)
+                return
+            self._doubts.forget(place)
         low, high = self._admin.ends([place])[place]
         if offset is None or not offset < low:
             log.error("%s[%d]: offset %s is beyond the end %d", *place, offset, high)
             self._restart(place)
             return
-        self._client.incremental_unassign([TopicPartition(*place)])
-        self._client.incremental_assign([TopicPartition(*place, low)])
+        self._go_on(place, low)
         self._fresh.pop(place, None)
         self._on_resume(place, Resumption(low, gap=(offset, low)))
         events.append(Skipped(place, low))
@@ -237,7 +311,7 @@ class Consumer:
         """Forget a partition and begin it anew, as if it had just been assigned."""
         self._listener(Lost([place]))
         self._client.incremental_unassign([TopicPartition(*place)])
-        self._assigned.pop(place, None)
+        self._forget([place])
         self._begin([place])
 
     # --- committing --------------------------------------------------------------------------------

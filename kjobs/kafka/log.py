@@ -15,6 +15,7 @@ from ..core.ports import Headers, Record
 from ..errors import BrokerError
 from .client import opened, reader_options, reason, retried
 from .message import headers_of
+from .survey import UNREADABLE, surveyed
 
 #: Seconds for which the ends of a partition are asked for.
 _ENDS_TIMEOUT = 15.0
@@ -78,6 +79,7 @@ class Log:
 
     def __init__(self, bootstrap: str, extra: Mapping[str, Any], topic: str) -> None:
         self._bootstrap = bootstrap
+        self._extra = extra
         self._topic = topic
         options = {
             **reader_options(bootstrap, extra),
@@ -141,6 +143,7 @@ class Log:
         ends = {number: span.end for number, span in spans.items() if span.first < span.end}
         self._client.unassign()
         self._client.incremental_assign([self._at(number, spans[number].first) for number in ends])
+        at = {number: spans[number].first for number in ends}
         heard = time.monotonic()
         while ends:
             first = self._client.poll(_TICK)
@@ -149,16 +152,22 @@ class Log:
                     raise self._silent()
                 continue
             messages: list[Any] = [first, *self._client.consume(_HANDFUL, 0)]
+            doubtful: set[int] = set()
             for message in messages:
                 number = message.partition()
                 end = ends.get(number)
-                if end is None:
+                if end is None or number in doubtful:
                     continue
                 if message.error() is not None:
+                    if message.error().code() in UNREADABLE:
+                        self._read_again(number, message.offset(), at[number])
+                        doubtful.add(number)  # what comes behind it is not to be trusted
+                        continue
                     if not self._ended(message, end):
                         continue
                     del ends[number]
                 else:
+                    at[number] = message.offset() + 1
                     if message.offset() < end:
                         yield _Message(message)
                     if message.offset() >= end - 1:
@@ -179,6 +188,23 @@ class Log:
                 raise BrokerError(f"{self._topic}[{message.partition()}] cannot be read: {reason(error)}")
         self._trouble.last = error
         return False
+
+    def _read_again(self, number: int, first: int, position: int) -> None:
+        """Look whether a batch can be read after all, and if so, read it.
+
+        Raises:
+            BrokerError: it cannot.
+        """
+        found = surveyed(self._bootstrap, self._extra, (self._topic, number), first)
+        begin = max(first, position)
+        if found is not None and found.end > begin:
+            raise BrokerError(
+                f"{self._topic}[{number}] cannot be read on: offsets {begin} to {found.end - 1} are in a "
+                f"batch that is damaged, or unpacks to too much: {found.reason}. Nobody knows what is in it. "
+                "See “Records that cannot be read” in docs/reliability.md."
+            )
+        self._client.incremental_unassign([TopicPartition(self._topic, number)])
+        self._client.incremental_assign([self._at(number, begin)])
 
     def _skip_removed(self, number: int, end: int) -> bool:
         """Go on where the log begins now; a seek does not recover from that, assigning anew does."""

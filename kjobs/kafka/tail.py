@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer as Client
@@ -17,6 +19,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from ..core.events import Place
 from ..errors import BrokerError
 from .client import opened, reader_options, reason
+from .doubts import Doubts
+from .survey import UNREADABLE, Unreadable, surveyed
 
 log = logging.getLogger("kjobs.kafka")
 
@@ -32,9 +36,20 @@ class Tail:
         extra: librdkafka options of the user.
         group: under which offsets are noted; it has no members.
         embedded: the broker is the embedded one.
+        on_unreadable: told of what cannot be read and is stepped over.
     """
 
-    def __init__(self, bootstrap: str, extra: Mapping[str, Any], *, group: str, embedded: bool) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        extra: Mapping[str, Any],
+        *,
+        group: str,
+        embedded: bool,
+        on_unreadable: Callable[[Place, Unreadable], None] = lambda place, found: None,
+    ) -> None:
+        self._on_unreadable = on_unreadable
+        self._doubts = Doubts(partial(surveyed, bootstrap, extra))
         self._client = opened(
             Client,
             {
@@ -52,7 +67,8 @@ class Tail:
             },
         )
         self._known: set[str] = set()
-        self._assigned: set[Place] = set()
+        #: What is read next of each partition that is followed.
+        self._assigned: dict[Place, int] = {}
         self._said: dict[tuple[Place, int], float] = {}
 
     def follow(self, place: Place, offset: int) -> None:
@@ -64,12 +80,13 @@ class Tail:
                 self._client.list_topics(place[0], timeout=1.0)
             self._known.add(place[0])
         self._client.incremental_assign([TopicPartition(*place, offset)])
-        self._assigned.add(place)
+        self._assigned[place] = offset
 
     def leave(self, place: Place) -> None:
         """Read a partition no more."""
         if place in self._assigned:
-            self._assigned.discard(place)
+            del self._assigned[place]
+            self._doubts.forget(place)
             self._client.incremental_unassign([TopicPartition(*place)])
 
     def read(
@@ -89,6 +106,8 @@ class Tail:
         lost: set[Place] = set()
         if not self._assigned:
             return records, positions, lost
+        if self._doubts:
+            self._step_over(positions)
         messages: list[Any] = []
         if timeout and (first := self._client.poll(timeout)) is not None:
             messages.append(first)
@@ -98,6 +117,8 @@ class Tail:
             if place not in self._assigned:
                 continue
             error = message.error()
+            if self._doubts and self._beyond_doubt(place, message):
+                continue
             if error is None:
                 records.setdefault(place, []).append(message)
                 positions[place] = (message.offset() or 0) + 1
@@ -105,9 +126,42 @@ class Tail:
                 positions[place] = message.offset() or 0
             elif error.code() == KafkaError._AUTO_OFFSET_RESET:
                 lost.add(place)
-            else:
+            elif error.code() not in UNREADABLE or self._doubts.raise_(place, message.offset() or 0):
                 self._trouble(place, error)
+            if place in positions:
+                self._assigned[place] = positions[place]
         return records, positions, lost
+
+    def _beyond_doubt(self, place: Place, message: Any) -> bool:
+        """Whether a message comes from behind a batch in doubt, which is to be read or given up first."""
+        doubtful = self._doubts.about(place)
+        error = message.error()
+        if doubtful is None or (error is not None and error.code() in UNREADABLE):
+            return False
+        begin = max(doubtful, self._assigned[place])
+        if (message.offset() or 0) <= begin:
+            if error is None and message.offset() >= doubtful:
+                self._doubts.forget(place)  # this time it could be read
+            return False
+        self._doubts.raise_(place, doubtful)
+        self._go_on(place, begin)
+        return True
+
+    def _step_over(self, positions: dict[Place, int]) -> None:
+        """Go on behind batches of which it is known that they cannot be read, and how far they reach."""
+        for place, first, found in self._doubts.settled():
+            begin = max(first, self._assigned[place])
+            if found is None or found.end <= begin:
+                self._go_on(place, begin)
+                continue
+            self._go_on(place, found.end)
+            self._on_unreadable(place, replace(found, first=begin))
+            positions[place] = found.end
+
+    def _go_on(self, place: Place, offset: int) -> None:
+        self._client.incremental_unassign([TopicPartition(*place)])
+        self._client.incremental_assign([TopicPartition(*place, offset)])
+        self._assigned[place] = offset
 
     def _trouble(self, place: Place, error: KafkaError) -> None:
         if error.fatal():

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from .. import events
 from ..core.commands import Suspecting
@@ -16,6 +17,9 @@ from ..core.partition import Entry
 from ..core.resume import Resumption
 from .facts import facts, fields, label, one_line
 from .overtime import HARD, Late
+
+if TYPE_CHECKING:
+    from ..kafka.survey import Unreadable
 
 log = logging.getLogger("kjobs.worker")
 
@@ -192,6 +196,34 @@ class Report:
                 extra={"event": "topic.replaced", "topic": topic, "partition": number},
             )
             events.emit(events.TopicReplaced(topic, number))
+
+    def unreadable(self, place: Place, found: Unreadable) -> None:
+        """A batch of a queue, or of the log of a deferred store, could not be read and was stepped over.
+
+        Of the latter it is told by the keeper's thread.
+        """
+        topic, number = place
+        log.error(
+            "%s[%d]: offsets %d to %d cannot be read and were stepped over: %s. %s Kafka keeps them until "
+            "retention removes them: see “Records that cannot be read” in docs/reliability.md",
+            topic,
+            number,
+            found.first,
+            found.end - 1,
+            found.reason,
+            "Their calls were not run."
+            if topic in self._queues
+            else "Delayed calls may be missing, or run though they were cancelled or had run.",
+            extra={
+                "event": "records.unreadable",
+                "topic": topic,
+                "partition": number,
+                "first": found.first,
+                "end": found.end,
+                "reason": found.reason,
+            },
+        )
+        events.emit(events.RecordsUnreadable(topic, number, found.first, found.end, found.reason))
 
     def committed(self, answer: Committed, sent: float) -> None:
         """The broker stored an offset, or did not; ``sent``: when it was asked to (monotonic)."""

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from .. import __version__, events
 from ..app import App
@@ -29,6 +30,7 @@ from ..health.presence import Presence
 from ..health.process import Process, Vitals
 from ..kafka.client import consumer_options
 from ..kafka.consumer import Consumer
+from ..kafka.survey import surveyed
 from ..kafka.tail import Tail
 from ..supervisor.messages import Beat
 from .burial import Burial
@@ -155,6 +157,7 @@ class Worker:
                 settings.kafka,
                 group=delayed_group(settings.group),
                 embedded=cluster.embedded,
+                on_unreadable=self._report.unreadable,
             ),
             admin=cluster.admin,
             opener=self._stores,
@@ -195,6 +198,9 @@ class Worker:
             listener=self._loop.hear,
             on_revoke=self._loop.revoke,
             on_resume=self._report.resumed,
+            on_unreadable=self._report.unreadable,
+            position=self._scheduler.position,
+            survey=partial(surveyed, settings.bootstrap_servers, settings.kafka),
         )
         self._loop.attach(self._consumer)
         self._protocol = protocol

@@ -128,6 +128,11 @@ class Broker:
         """What a group has committed; partitions without a commit are left out."""
         return {place: part.offset for place, part in self._commits(group, places).items()}
 
+    def commit(self, group: str, place: Place, offset: int) -> None:
+        """Commit an offset in the name of a group that has no members."""
+        request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place, offset)])
+        _results(self._admin.alter_consumer_group_offsets([request]))
+
     def metadata(self, group: str, place: Place) -> tuple[int, str]:
         """What a group has committed of a partition, and the string with it; 0 if it has not yet."""
         part = self._commits(group, [place]).get(place)

@@ -62,6 +62,7 @@ class Witness:
             events.CommitFailed: self._commit_failed,
             events.LeaseExtended: self._lease,
             events.RecordsMissing: self._missing,
+            events.RecordsUnreadable: self._missing,
         }
         for kind, handler in handlers.items():
             events.subscribe(handler, kind)
@@ -142,7 +143,7 @@ class Witness:
     def _lease(self, event: events.LeaseExtended) -> None:
         self._tell(h.LeaseUntil, until=event.until)
 
-    def _missing(self, event: events.RecordsMissing) -> None:
+    def _missing(self, event: events.RecordsMissing | events.RecordsUnreadable) -> None:
         self._tell(h.Gap, place=(event.topic, event.partition), first=event.first, after=event.end)
 
 
