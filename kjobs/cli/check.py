@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import click
 
 from ..config import load
-from .table import table
+from .table import escaped, table
 
 #: Addresses that mean "everywhere" to a server, and where a client finds it.
 _HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not served
@@ -44,10 +44,28 @@ def command(alive: bool, address: str | None, timeout: float, as_json: bool) -> 
         click.echo(f"{name}: {'yes' if told[name] else 'no'}")
         for line in table(_HEADS, map(_row, told["processes"])):
             click.echo(line)
+        if hot := told.get("hot_keys"):
+            click.echo("keys with the most calls in memory:")
+            for line in table(_HOT_HEADS, map(_hot_row, hot)):
+                click.echo(line)
     sys.exit(0 if told[name] else 1)
 
 
 _HEADS = ("PROCESS", "PID", "STATE", "PARTITIONS", "OPENING", "LEASED", "RUNNING", "HELD", "SILENT")
+
+
+_HOT_HEADS = ("KEY", "PARTITION", "CALLS", "OLDEST", "RUNNING", "PARKED")
+
+
+def _hot_row(crowd: dict[str, Any]) -> list[str]:
+    return [
+        escaped(crowd["key"]),
+        f"{crowd['topic']}[{crowd['partition']}]",
+        str(crowd["waiting"]),
+        f"{crowd['age']:.1f} s",
+        "yes" if crowd["running"] else "no",
+        "yes" if crowd["parked"] else "no",
+    ]
 
 
 def _row(process: dict[str, Any]) -> list[str]:

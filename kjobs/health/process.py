@@ -8,6 +8,28 @@ from typing import Final
 import msgspec
 
 
+class Crowd(msgspec.Struct, frozen=True):
+    """A key whose calls pile up in a worker process.
+
+    Attributes:
+        key: for people to read: escaped where it is no text, and cut if it is long.
+        topic: its queue's.
+        partition: where all of its calls are.
+        waiting: its unfinished calls in memory.
+        age: seconds since the first of them was enqueued.
+        running: that one has been handed out to run.
+        parked: more of them are in the deferred store.
+    """
+
+    key: str
+    topic: str
+    partition: int
+    waiting: int
+    age: float
+    running: bool
+    parked: bool
+
+
 class Vitals(msgspec.Struct, frozen=True):
     """What a worker process's owner thread says of itself.
 
@@ -19,6 +41,7 @@ class Vitals(msgspec.Struct, frozen=True):
         running: calls that slots have, or wait for one.
         held: calls in memory.
         quiet: it begins nothing, because it was told so or is stopping.
+        hot_keys: the keys with the most calls, where somebody may ask for them.
     """
 
     partitions: int = 0
@@ -27,7 +50,11 @@ class Vitals(msgspec.Struct, frozen=True):
     running: int = 0
     held: int = 0
     quiet: bool = False
+    hot_keys: tuple[Crowd, ...] = ()
 
+
+#: How many keys are told of all processes together.
+_CROWDS = 10
 
 #: What is known of a process that has said nothing yet.
 UNKNOWN: Final = Vitals()
@@ -79,6 +106,12 @@ def alive(processes: Sequence[Process], patience: float) -> bool:
         patience: seconds that an owner thread may be silent; 0 for ever.
     """
     return not any(patience and p.silent is not None and p.silent > patience for p in processes)
+
+
+def crowded(processes: Sequence[Process]) -> list[Crowd]:
+    """The keys with the most calls of all processes, the hottest first."""
+    found = [crowd for process in processes for crowd in process.vitals.hot_keys]
+    return sorted(found, key=lambda crowd: crowd.waiting, reverse=True)[:_CROWDS]
 
 
 def ready(processes: Sequence[Process]) -> bool:

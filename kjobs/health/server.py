@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ConfigError
-from .process import Process, alive, ready
+from .process import Process, alive, crowded, ready
 
 #: Seconds that a client may take for its request.
 _SLOWEST = 5.0
@@ -88,6 +88,7 @@ def answer(path: str, board: Board, patience: float) -> tuple[HTTPStatus, dict[s
     status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
     return status, {
         name: good,
+        "hot_keys": crowded(processes),
         "processes": [{**msgspec.structs.asdict(p), "works": p.works} for p in processes],
     }
 

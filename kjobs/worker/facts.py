@@ -7,6 +7,8 @@ from typing import Any
 from ..core.envelope import Envelope, Malformed, decode
 from ..core.partition import Entry
 
+#: Characters of a key where it stands for all its calls.
+_LONGEST_KEY = 100
 #: Characters of a call's name, id and key in a log line.
 _LONGEST_LABEL = 500
 
@@ -52,6 +54,14 @@ def label(call: dict[str, Any]) -> str:
     """A call as log lines name it."""
     key = "" if call["key"] is None else f" key={call['key']!r}"
     return one_line(f"{call['job'] or 'record'} {call['id']}{key}", _LONGEST_LABEL)
+
+
+def shown_key(key: bytes) -> str:
+    """A key for people: what is no UTF-8, and what cannot be printed, as escapes; cut if it is long."""
+    # No character has more than four bytes, so that none is cut in two before the end of what is shown.
+    text = key[: 4 * _LONGEST_KEY + 4].decode("utf-8", "backslashreplace")
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= _LONGEST_KEY else f"{shown[:_LONGEST_KEY]}…"
 
 
 def one_line(text: str, most: int) -> str:

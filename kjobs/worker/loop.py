@@ -48,6 +48,7 @@ from ..core.events import (
     Revoking,
     Stopping,
 )
+from ..core.hotkeys import hot_keys
 from ..core.outcome import OK
 from ..core.partition import Entry
 from ..core.scheduler import Scheduler
@@ -153,7 +154,9 @@ class Loop:
         if (ahead := self._keeper.clock_offset) is not None:
             self._report.clocks_apart(ahead)
         if self._report.summary_due():
-            self._report.summary(self.scheduler.oldest(), self.scheduler.held)
+            scheduler = self.scheduler
+            hot = hot_keys(scheduler.partitions.values())
+            self._report.summary(scheduler.oldest(), scheduler.held, hot)
 
     def _keep_time(self) -> None:
         """End calls whose time is up, and give up those that cannot be ended."""
@@ -333,6 +336,11 @@ class Loop:
     def busy(self) -> bool:
         """Whether calls run, or are being buried."""
         return self.scheduler.busy()
+
+    def position(self, place: Place) -> int | None:
+        """Up to where the records of a partition were taken in; None if it is not assigned."""
+        partition = self.scheduler.partitions.get(place)
+        return None if partition is None else partition.position
 
     def running(self) -> list[Entry]:
         """The calls that slots have begun."""

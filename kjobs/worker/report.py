@@ -8,13 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import asdict
+
 from .. import events
 from ..core.commands import Suspecting
 from ..core.duration import spoken
 from ..core.events import Committed, Place
+from ..core.hotkeys import HotKey
 from ..core.outcome import Bury
 from ..core.partition import Entry
 from ..core.resume import Resumption
+from .crowds import crowds, line, remark
 from .facts import facts, fields, label, one_line
 from .overtime import HARD, Late
 
@@ -122,6 +126,16 @@ class Report:
             late.stack,
             extra=fields("call.given_up", call),
         )
+
+    def hot(self, keys: Sequence[HotKey]) -> None:
+        """Somebody wants to know what runs, and so what waits behind it."""
+        if keys:
+            found = crowds(keys)
+            log.warning(
+                "keys with the most calls in memory:%s",
+                "".join(f"\n  {line(crowd)}" for crowd in found),
+                extra={"event": "worker.hot", "hot_keys": list(map(asdict, found))},
+            )
 
     def deferred(self, entry: Entry) -> None:
         """The deferred store has a call, which it had not before."""
@@ -256,12 +270,13 @@ class Report:
         """Whether it is time to say what happened."""
         return time.monotonic() - self._said_at >= _SUMMARY_EVERY
 
-    def summary(self, oldest_ms: int | None, held: int) -> None:
+    def summary(self, oldest_ms: int | None, held: int, hot: Sequence[HotKey] = ()) -> None:
         """Say what happened since the last time, if anything did.
 
         Args:
             oldest_ms: when the oldest unfinished call was enqueued (ms since the epoch).
             held: unfinished calls in memory.
+            hot: the keys that have the most of them.
         """
         elapsed = time.monotonic() - self._said_at
         recent = self.totals - self._said
@@ -270,13 +285,15 @@ class Report:
             return
         self._said = replace(self.totals)
         wait = 0.0 if oldest_ms is None else max(0.0, time.time() - oldest_ms / 1000)
+        found = crowds(hot)
         log.info(
-            "%s in %s (%s/s), %s in hand, the oldest waits %s",
+            "%s in %s (%s/s), %s in hand, the oldest waits %s%s",
             recent,
             spoken(round(elapsed)),
             f"{recent.done / elapsed:,.0f}",
             f"{held:,}",
             spoken(round(wait, 1)),
+            remark(found, held),
             extra={
                 "event": "worker.summary",
                 "done": recent.done,
@@ -287,6 +304,7 @@ class Report:
                 "rate": recent.done / elapsed,
                 "held": held,
                 "longest_wait": wait,
+                "hot_keys": list(map(asdict, found)),
             },
         )
 

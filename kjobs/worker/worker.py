@@ -22,6 +22,7 @@ from ..connect import delayed_group, open_cluster, open_producer
 from ..core.buffer import Bounds
 from ..core.commits import Rhythm
 from ..core.duration import spoken
+from ..core.hotkeys import hot_keys
 from ..core.scheduler import Scheduler
 from ..deferred.keeper import Keeper
 from ..deferred.opener import opener
@@ -35,6 +36,7 @@ from ..kafka.tail import Tail
 from ..supervisor.messages import Beat
 from .burial import Burial
 from .clock import Clock
+from .crowds import crowds
 from .executor import Executor
 from .failpoint import Failpoint, failpoint
 from .invoke import Invoker
@@ -199,7 +201,7 @@ class Worker:
             on_revoke=self._loop.revoke,
             on_resume=self._report.resumed,
             on_unreadable=self._report.unreadable,
-            position=self._scheduler.position,
+            position=self._loop.position,
             survey=partial(surveyed, settings.bootstrap_servers, settings.kafka),
         )
         self._loop.attach(self._consumer)
@@ -286,6 +288,7 @@ class Worker:
         if signs.dump:
             signs.dump = False
             self._report.running(self._loop.running())
+            self._report.hot(hot_keys(self._scheduler.partitions.values()))
 
     def _give_sign(self) -> None:
         """Tell the supervisor, or those it would tell, how this process does."""
@@ -298,6 +301,8 @@ class Worker:
             running=sum(partition.out for partition in partitions),
             held=scheduler.held,
             quiet=self._quiet or self._told_to_stop,
+            # Nobody can see them otherwise.
+            hot_keys=crowds(hot_keys(partitions)) if self._settings.health is not None else (),
         )
         calls, size = self._report.totals.calls, resident()
         if self._link is not None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from kjobs.cli.check import command
+from kjobs.health.process import Crowd
 from kjobs.health.server import Board, HealthServer
 from tests.health.test_server import GOOD
 
@@ -35,6 +36,13 @@ def test_a_good_worker_is_ready_and_alive(board: Board, address: str) -> None:
         assert ended.exit_code == 0
         assert word in ended.output
         assert GOOD.state in ended.output
+
+
+def test_keys_with_many_calls_are_told_and_can_do_nothing_to_the_terminal(board: Board, address: str) -> None:
+    crowd = Crowd("k\x1b[31m", "kjobs.q", 3, 812, 61.0, running=False, parked=True)
+    board.tell([replace(GOOD, vitals=replace(GOOD.vitals, hot_keys=(crowd,)))])
+    ended = CliRunner().invoke(command, ["--address", address])
+    assert "k\\x1b[31m  kjobs.q[3]  812    61.0 s  no       yes" in ended.output
 
 
 def test_one_that_begins_nothing_is_not_ready(board: Board, address: str) -> None:

@@ -9,9 +9,10 @@ from http.client import HTTPConnection
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kjobs.errors import ConfigError
-from kjobs.health.process import Process, Vitals
+from kjobs.health.process import Crowd, Process, Vitals
 from kjobs.health.server import Board, HealthServer
 
 GOOD = Process(
@@ -61,6 +62,30 @@ def test_a_good_worker_is_alive_and_ready(server: HealthServer) -> None:
     assert told["pid"] == 7
     assert told["works"] is True
     assert told["vitals"]["partitions"] == 2
+
+
+def test_the_keys_with_the_most_calls_of_all_processes_are_told_together(
+    server: HealthServer, board: Board
+) -> None:
+    board.tell([GOOD])
+    assert get(server, "/healthz")[1]["hot_keys"] == []
+    crowds = [Crowd(f"key-{n}", "kjobs.q", n, 100 + n, 1.5, running=True, parked=False) for n in range(12)]
+    board.tell(
+        [replace(GOOD, number=n, vitals=replace(GOOD.vitals, hot_keys=tuple(crowds[n::2]))) for n in range(2)]
+    )
+    status, body = get(server, "/healthz")
+    assert status == 200
+    assert [crowd["waiting"] for crowd in body["hot_keys"]] == list(range(111, 101, -1))
+    assert body["hot_keys"][0] == {
+        "key": "key-11",
+        "topic": "kjobs.q",
+        "partition": 11,
+        "waiting": 111,
+        "age": 1.5,
+        "running": True,
+        "parked": False,
+    }
+    assert len(body["processes"][1]["vitals"]["hot_keys"]) == 6
 
 
 def test_one_that_begins_nothing_is_not_ready(server: HealthServer, board: Board) -> None:

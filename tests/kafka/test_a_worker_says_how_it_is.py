@@ -59,6 +59,32 @@ def test_a_worker_is_ready_when_it_could_begin_a_call_and_not_while_it_stops(
     assert probe(port, "/healthz")[0] == 0
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_key_whose_calls_pile_up_is_told_in_probes_and_in_a_dump(
+    scenario: Scenario, processes: int
+) -> None:
+    scenario.set_up(partitions=4)
+    port = free_port()
+    worker = scenario.worker("--processes", str(processes), health=f"127.0.0.1:{port}").ready()
+    gate = scenario.folder / "gate"
+    running = scenario.enqueue(str(gate), job=scenario.jobs.wait, key="stück")
+    scenario.enqueue_many([("ok",)] * 99, key="stück")
+
+    def told() -> list[dict[str, Any]]:
+        hot: list[dict[str, Any]] = probe(port, "/healthz")[1].get("hot_keys", [])
+        return hot if hot and hot[0]["waiting"] == 100 else []
+
+    (hot,) = until(told, "the hot key is told", told=scenario.tails)
+    assert (hot["key"], hot["topic"], hot["partition"]) == ("stück", scenario.topic, running.partition)
+    assert hot["running"]
+    worker.signal(signal.SIGUSR1)
+    worker.says(f"{scenario.topic}[{running.partition}] key='stück': 100 calls")
+    gate.touch()
+    scenario.drained()
+    until(lambda: probe(port, "/healthz")[1].get("hot_keys") == [], "it is told no more")
+    worker.stop()
+
+
 def test_a_worker_whose_broker_is_away_is_alive_and_not_ready(
     private_scenario: Scenario, private_kafka: Kafka
 ) -> None:

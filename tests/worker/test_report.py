@@ -11,9 +11,11 @@ import pytest
 from kjobs import events
 from kjobs.core.deferred import Row
 from kjobs.core.events import Committed
+from kjobs.core.hotkeys import HotKey
 from kjobs.core.outcome import Bury, Reason
 from kjobs.core.partition import Entry
 from kjobs.core.resume import Resumption
+from kjobs.kafka.survey import Unreadable
 from kjobs.worker.report import Report, brief, spelled
 from tests.worker.invoking import NOW, call_of, entry_of
 
@@ -267,6 +269,7 @@ def test_the_summary_is_info_and_counts_what_is_new(heard: Heard, monkeypatch: p
         "dropped": 0,
         "rate": 150.0,
         "held": 12_345,
+        "hot_keys": [],
     }
     heard.lines.clear()
     assert not report.summary_due()
@@ -279,7 +282,48 @@ def test_the_summary_is_info_and_counts_what_is_new(heard: Heard, monkeypatch: p
     assert heard.line.getMessage().startswith("5 done, 0 failed")
 
 
+def test_the_summary_names_the_key_that_most_calls_wait_for(heard: Heard) -> None:
+    report = heard.report
+    report.finished(5)
+    report.summary(None, 100, [HotKey(("kjobs.mail", 3), b"7\xff", 80, 0, running=True, parked=False)])
+    assert heard.line.getMessage().endswith("; 80 of them have key '7\\\\xff' (kjobs.mail[3])")
+    (told,) = heard.fields["hot_keys"]
+    assert (told["key"], told["waiting"], told["partition"], told["running"]) == ("7\\xff", 80, 3, True)
+
+
+def test_a_dump_names_the_hot_keys_and_nothing_if_there_are_none(heard: Heard) -> None:
+    heard.report.hot([])
+    assert heard.lines == []
+    heard.report.hot([HotKey(("kjobs.mail", 3), b"7", 80, 0, running=False, parked=True)])
+    assert "kjobs.mail[3] key='7': 80 calls" in heard.line.getMessage()
+    assert heard.fields["event"] == "worker.hot"
+    assert heard.fields["hot_keys"][0]["parked"] is True
+
+
 # --- partitions ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("topic", "words"),
+    [("kjobs.mail", "Their calls were not run."), ("kjobs.mail.delayed", "Delayed calls may be missing")],
+)
+def test_what_cannot_be_read_is_an_error_with_the_exact_range(heard: Heard, topic: str, words: str) -> None:
+    heard.report.unreadable((topic, 3), Unreadable(20, 33, "bad checksum"))
+    line = heard.line
+    assert line.levelname == "ERROR"
+    assert line.getMessage().startswith(
+        f"{topic}[3]: offsets 20 to 32 cannot be read and were stepped over: bad checksum. {words}"
+    )
+    assert heard.fields == {
+        "event": "records.unreadable",
+        "topic": topic,
+        "partition": 3,
+        "first": 20,
+        "end": 33,
+        "reason": "bad checksum",
+    }
+    assert heard.events == [events.RecordsUnreadable(topic, 3, 20, 33, "bad checksum")]
+    assert heard.events[0].records == 13
 
 
 def test_what_retention_took_is_an_error_with_the_exact_range(heard: Heard) -> None:
