@@ -8,7 +8,7 @@ import sys
 import click
 
 from ..config import load
-from ..supervisor.supervisor import Supervisor, begun_as
+from ..supervisor.command import begun_as
 from .logs import set_up
 
 
@@ -66,6 +66,9 @@ def command(
             raise click.UsageError("--max-calls counts the calls of one process: use it with --processes 1.")
         processes = 1
     if seat is None and load({"processes": processes}).processes != 1:
+        # Only here: each of its processes would import it as well, and is to be back soon when it was killed.
+        from ..supervisor.supervisor import Supervisor
+
         set_up(verbose=verbose)
         # Without the option the app's code has the last word, which the first process will know.
         sys.exit(Supervisor(begun_as(), processes).run())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -81,6 +80,8 @@ def opener(settings: Settings) -> Opener:
         from .files import Files
 
         return Files(settings)
+    from importlib.metadata import entry_points
+
     scheme = urlsplit(settings.delay_store).scheme
     makers = entry_points(group="kjobs.delay_stores")
     for found in makers:

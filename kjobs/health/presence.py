@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from .board import Board
 from .process import Process, ready
-from .server import Board, HealthServer
 from .systemd import Notifier
+
+if TYPE_CHECKING:
+    from .server import HealthServer
 
 
 class Presence:
@@ -29,6 +33,9 @@ class Presence:
             ConfigError: the address cannot be used.
         """
         if address is not None and self._server is None:
+            # Only here: the standard library's server takes a while to import, and most have none.
+            from .server import HealthServer
+
             self._server = HealthServer(address, self._board, patience)
             self._server.start()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -12,28 +10,13 @@ from typing import Any
 import msgspec
 
 from ..errors import ConfigError
-from .process import Process, alive, crowded, ready
+from .board import Board
+from .process import alive, crowded, ready
 
 #: Seconds that a client may take for its request.
 _SLOWEST = 5.0
 #: Seconds after which what was told of the processes no longer shows that they are ready.
 _STALE = 30.0
-
-
-class Board:
-    """What was last told of the processes, by whoever looks after them."""
-
-    def __init__(self) -> None:
-        self._told: tuple[float, Sequence[Process]] = (time.monotonic(), ())
-
-    def tell(self, processes: Sequence[Process]) -> None:
-        """These are all, and so they are now."""
-        self._told = (time.monotonic(), tuple(processes))
-
-    def read(self) -> tuple[float, Sequence[Process]]:
-        """Seconds since the last word, and what it was."""
-        at, processes = self._told
-        return time.monotonic() - at, processes
 
 
 class HealthServer:

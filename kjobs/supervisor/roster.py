@@ -191,7 +191,8 @@ class Roster:
         """A process has ended; ``code`` is negative for a signal."""
         seat = self.seats[number]
         asked = seat.state is State.LEAVING
-        healthy = seat.state is State.READY and now - seat.begun >= HEALTHY
+        worked = seat.state is State.READY
+        healthy = worked and now - seat.begun >= HEALTHY
         seat.beat = seat.until = seat.doomed = None
         seat.calls = seat.size = 0
         seat.vitals = UNKNOWN
@@ -215,6 +216,8 @@ class Roster:
         if not self._ever_ready and all(other.failures and not other.taken for other in self.seats.values()):
             return [Exit(code if code > 0 else 1)]
         pause = 0.0 if healthy else min(LONGEST_PAUSE, 0.5 * 2.0 ** min(seat.failures - 1, 10))
+        if worked and seat.failures == 1:
+            pause = 0.0  # killed soon after it was ready: that alone is no sign that it cannot work
         seat.due = now + pause
         return [Pausing(number, code, pause), *self.look(now)]
 

@@ -10,7 +10,6 @@ import logging
 import os
 import selectors
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -155,11 +154,6 @@ class Supervisor:
                     log.info("stopped", extra={"event": "supervisor.stopped", "code": code})
                 case _:
                     assert_never(command)
-
-
-def begun_as(*more: str) -> list[str]:
-    """The command that this process was begun with, and more arguments."""
-    return [sys.executable, *sys.orig_argv[1:], *more]
 
 
 def _spelled(code: int) -> str:

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from kjobs.cli.check import command
+from kjobs.health.board import Board
 from kjobs.health.process import Crowd
-from kjobs.health.server import Board, HealthServer
+from kjobs.health.server import HealthServer
 from tests.health.test_server import GOOD
 
 

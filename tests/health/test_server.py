@@ -12,8 +12,9 @@ import pytest
 from msgspec.structs import replace
 
 from kjobs.errors import ConfigError
+from kjobs.health.board import Board
 from kjobs.health.process import Crowd, Process, Vitals
-from kjobs.health.server import Board, HealthServer
+from kjobs.health.server import HealthServer
 
 GOOD = Process(
     number=0,

@@ -93,6 +93,7 @@ def test_a_named_process_that_is_killed_has_its_partitions_back_before_its_sessi
         scenario.succeeded(30)
         os.kill(killed, signal.SIGKILL)
         scenario.killed(inc(worker, 1))
+        worker.says("killed by SIGKILL; the next one begins now")
         until(lambda: worker.children[1] != killed, "it is replaced", told=scenario.tails)
         scenario.succeeded(10, by=inc(worker, 1))
     scenario.finish()

@@ -49,6 +49,12 @@ def at_work(processes: int = 2, **limits: float) -> Roster:
     return roster
 
 
+def fail_twice(roster: Roster, number: int) -> None:
+    """Let a process end by itself at the time 1, and the next one as well, so that a pause begins."""
+    assert Begin(number) in roster.ended(number, 1, 1.0)
+    assert Begin(number) not in roster.ended(number, 1, 1.0)
+
+
 def signals(commands: Iterable[Command]) -> list[tuple[int, signal.Signals]]:
     return [(c.number, c.signal) for c in commands if isinstance(c, Send)]
 
@@ -116,19 +122,40 @@ def test_one_that_has_worked_for_a_while_is_begun_again_at_once() -> None:
     assert roster.ended(1, -signal.SIGKILL, HEALTHY) == [Pausing(1, -signal.SIGKILL, 0.0), Begin(1)]
 
 
-def test_one_that_keeps_ending_is_begun_again_after_longer_and_longer_pauses() -> None:
+def test_one_that_is_killed_soon_after_it_was_ready_is_begun_again_at_once() -> None:
     roster = at_work()
-    now, pauses = 1.0, []
-    for _ in range(9):
-        (pausing,) = (c for c in roster.ended(1, 1, now) if isinstance(c, Pausing))
-        pauses.append(pausing.pause)
-        assert Begin(1) not in roster.look(now + pausing.pause - 0.01)
-        now += pausing.pause
-        roster.heard(0, Beat(0, 0), now)
-        assert Begin(1) in roster.look(now)
+    assert roster.ended(1, -signal.SIGKILL, 1.0) == [Pausing(1, -signal.SIGKILL, 0.0), Begin(1)]
+
+
+@pytest.mark.parametrize(
+    ("gets_ready", "pauses"),
+    [
+        (True, [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]),
+        # One that does not get so far might never, so that it waits from the first time on.
+        (False, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]),
+    ],
+)
+def test_one_that_keeps_ending_is_begun_again_after_longer_and_longer_pauses(
+    gets_ready: bool, pauses: list[float]
+) -> None:
+    roster = Roster(2)
+    roster.open(0.0)
+    for number in range(2):
+        roster.heard(number, hello(), 0.5)
+    roster.heard(0, Ready(1), 0.5)
+    now = 1.0
+    for pause in pauses:
         roster.heard(1, hello(), now)
-        roster.heard(1, Ready(1), now)
-    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
+        if gets_ready:
+            roster.heard(1, Ready(1), now)
+        commands = roster.ended(1, 1, now)
+        assert Pausing(1, 1, pause) in commands
+        if pause:
+            assert Begin(1) not in [*commands, *roster.look(now + pause - 0.01)]
+            now += pause
+            roster.heard(0, Beat(0, 0), now)
+            commands = roster.look(now)
+        assert Begin(1) in commands
 
 
 def test_one_that_works_again_is_forgiven() -> None:
@@ -169,7 +196,7 @@ def test_the_exit_code_is_that_of_the_worst(codes: tuple[int, int], told: int) -
 
 def test_what_went_wrong_before_is_not_in_the_exit_code() -> None:
     roster = at_work()
-    roster.ended(1, -9, 1.0)
+    fail_twice(roster, 1)
     roster.wished(Wish.STOP, 1.1)
     assert roster.ended(0, 0, 2.0) == [Exit(0)]
 
@@ -184,14 +211,14 @@ def test_the_second_time_they_end_at_once_and_it_is_told_that_they_were_forced()
 
 def test_one_that_is_about_to_begin_again_does_not() -> None:
     roster = at_work()
-    roster.ended(1, 1, 1.0)
+    fail_twice(roster, 1)
     assert signals(roster.wished(Wish.STOP, 1.1)) == [(0, TERM)]
     assert Begin(1) not in roster.look(60.0)
 
 
 def test_without_a_process_it_ends_at_once() -> None:
     roster = at_work(1)
-    roster.ended(0, 1, 1.0)
+    fail_twice(roster, 0)
     assert roster.wished(Wish.STOP, 1.1) == [Exit(0)]
 
 
@@ -303,7 +330,7 @@ def test_there_is_always_one() -> None:
 
 def test_one_less_may_be_one_that_is_about_to_begin_again() -> None:
     roster = at_work()
-    roster.ended(1, 1, 1.0)
+    fail_twice(roster, 1)
     assert roster.wished(Wish.FEWER, 1.1) == []
     assert Begin(1) not in roster.look(60.0)
 
