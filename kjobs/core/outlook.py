@@ -67,11 +67,6 @@ class Outlook:
         firsts = (partition.first() for partition in self.partitions.values())
         return min((first.record.timestamp()[1] for first in firsts if first is not None), default=None)
 
-    def position(self, place: Place) -> int | None:
-        """Up to where the records of a partition were taken in; None if it is not assigned."""
-        partition = self.partitions.get(place)
-        return None if partition is None else partition.position
-
     def next_due(self) -> float | None:
         """When the next waiting call is due (epoch seconds)."""
         return self._timers.next_due()
