@@ -107,7 +107,7 @@ class Tail:
         if not self._assigned:
             return records, positions, lost
         if self._doubts:
-            self._step_over(positions)
+            self._step_over()
         messages: list[Any] = []
         if timeout and (first := self._client.poll(timeout)) is not None:
             messages.append(first)
@@ -147,7 +147,7 @@ class Tail:
         self._go_on(place, begin)
         return True
 
-    def _step_over(self, positions: dict[Place, int]) -> None:
+    def _step_over(self) -> None:
         """Go on behind batches of which it is known that they cannot be read, and how far they reach."""
         for place, first, found in self._doubts.settled():
             begin = max(first, self._assigned[place])
@@ -156,7 +156,6 @@ class Tail:
                 continue
             self._go_on(place, found.end)
             self._on_unreadable(place, replace(found, first=begin))
-            positions[place] = found.end
 
     def _go_on(self, place: Place, offset: int) -> None:
         self._client.incremental_unassign([TopicPartition(*place)])

@@ -110,9 +110,11 @@ class FakeReader:
         self._logs = logs
         self._next: dict[Place, int] = {}
         self._queue: deque[Said] = deque()
+        self.callbacks: dict[str, Any] = {}
 
     def subscribe(self, topics: Sequence[str], on_assign: Any, **callbacks: Any) -> None:
         """The group gives it everything."""
+        self.callbacks = callbacks
         on_assign(self, [TopicPartition(*place) for place in self._logs.batches])
 
     def committed(self, parts: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
@@ -138,6 +140,11 @@ class FakeReader:
         for place in gone:
             del self._next[place]
         self._queue = deque(said for said in self._queue if said.place not in gone)
+
+    @property
+    def following(self) -> set[Place]:
+        """The partitions that it reads."""
+        return set(self._next)
 
     def seek(self, part: TopicPartition) -> None:
         raise AssertionError("a seek does not recover from everything")

@@ -247,6 +247,18 @@ def test_a_batch_that_can_be_read_at_another_try_is_read(
     assert reading.offsets[HERE] == list(range(40))
 
 
+@pytest.mark.parametrize("habits", HABITS)
+def test_a_doubt_that_is_over_hides_no_later_one(
+    survey: Any, monkeypatch: pytest.MonkeyPatch, habits: dict[str, bool]
+) -> None:
+    logs = damaged(times=1, **habits)
+    logs.batches[HERE] += [Batch(40, 43, BAD), Batch(43, 50)]
+    reading = Reading(logs, survey, monkeypatch)
+    reading.finish()
+    assert reading.told == [(HERE, 40, 43)]
+    assert reading.offsets[HERE] == [*range(40), *range(43, 50)]
+
+
 def test_other_partitions_go_on_while_one_is_surveyed(monkeypatch: pytest.MonkeyPatch, survey: Any) -> None:
     logs = damaged()
     answer = threading.Event()
@@ -272,6 +284,35 @@ def test_other_partitions_go_on_while_one_is_surveyed(monkeypatch: pytest.Monkey
     answer.set()
     reading.finish()
     assert reading.told == [(HERE, 20, 33)]
+
+
+class Gated:
+    """A survey that a test lets go on."""
+
+    def __init__(self) -> None:
+        self.asked, self.opened = threading.Event(), threading.Event()
+        self.ended = threading.Event()
+
+    def __call__(self, *where: Any) -> Unreadable:
+        self.asked.set()
+        assert self.opened.wait(10)
+        self.ended.set()
+        return Unreadable(20, 33, "damaged")
+
+
+def test_a_partition_that_is_lost_meanwhile_is_read_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    gated = Gated()
+    reading = Reading(damaged(), lambda logs: gated, monkeypatch)
+    until(lambda: (reading.poll(), gated.asked.is_set())[1], "the survey begins")
+    reading.client.callbacks["on_lost"](reading.client, _parts((HERE, 0)))
+    reading.client.incremental_unassign(_parts((HERE, 0)))
+    gated.opened.set()
+    assert gated.ended.wait(10)
+    until(lambda: reading.consumer._doubts._answers, "its answer")
+    for _ in range(5):
+        reading.poll()
+    assert reading.told == reading.skips == []
+    assert HERE not in reading.client.following
 
 
 def test_of_a_batch_that_was_read_in_part_before_only_the_rest_is_told(
@@ -325,6 +366,48 @@ def test_a_tail_steps_over_it_too(
     until(look, "its end")
     assert told == [(HERE, 20, 33)]
     assert offsets == [*range(20), *range(33, 40)]
+
+
+def test_a_log_that_is_left_meanwhile_is_read_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    gated, logs, told = Gated(), damaged(), []
+    monkeypatch.setattr(tail_module, "Client", logs.reader)
+    monkeypatch.setattr(tail_module, "surveyed", gated)
+    tail = Tail("nowhere", {}, group="g", embedded=False, on_unreadable=lambda *what: told.append(what))
+    tail.follow(THERE, 0)
+    tail.follow(HERE, 0)
+    until(lambda: (tail.read(10), gated.asked.is_set())[1], "the survey begins")
+    tail.leave(HERE)
+    gated.opened.set()
+    until(lambda: tail._doubts._answers, "its answer")
+    tail.read(10)
+    tail.follow(HERE, 33)
+    until(lambda: tail.read(10)[1].get(HERE) == 40, "its end")
+    assert told == []
+
+
+@pytest.mark.parametrize("habits", HABITS)
+def test_of_a_tail_too_a_doubt_that_is_over_hides_no_later_one(
+    survey: Any, monkeypatch: pytest.MonkeyPatch, habits: dict[str, bool]
+) -> None:
+    logs = damaged(times=1, **habits)
+    logs.batches[HERE].append(Batch(40, 43, BAD))
+    survey(logs)
+    monkeypatch.setattr(tail_module, "Client", logs.reader)
+    told: list[int] = []
+    tail = Tail(
+        "nowhere", {}, group="g", embedded=False, on_unreadable=lambda place, found: told.append(found.first)
+    )
+    tail.follow(HERE, 0)
+    offsets: list[int] = []
+
+    def look() -> bool:
+        records, positions, _ = tail.read(10)
+        offsets.extend(record.offset() for record in records.get(HERE, ()))
+        return positions.get(HERE) == 43
+
+    until(look, "its end")
+    assert told == [40]
+    assert offsets == list(range(40))
 
 
 # --- the readers of commands --------------------------------------------------------------------------
