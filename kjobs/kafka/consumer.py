@@ -148,7 +148,8 @@ class Consumer:
         if self._fresh:
             events = [event for event in events if not self._stale(event)]
         if self._doubts:
-            events = [event for event in events if not self._beyond_doubt(event)]
+            again: set[Place] = set()
+            events = [event for event in events if not self._beyond_doubt(event, again)]
         return events
 
     def _stale(self, event: Event) -> bool:
@@ -194,10 +195,17 @@ class Consumer:
 
     # --- what cannot be read -----------------------------------------------------------------------
 
-    def _beyond_doubt(self, event: Event) -> bool:
-        """Whether something comes from behind a batch in doubt, which is to be read or given up first."""
+    def _beyond_doubt(self, event: Event, again: set[Place]) -> bool:
+        """Whether something comes from behind a batch in doubt, which is to be read or given up first.
+
+        Args:
+            event: what may do so.
+            again: partitions of which what came before in this poll did.
+        """
         if not isinstance(event, Fetched | Skipped):
             return False
+        if event.place in again:
+            return True
         doubtful = self._doubts.about(event.place)
         if doubtful is None:
             return False
@@ -207,8 +215,9 @@ class Consumer:
             if records and records[-1].offset() >= doubtful:
                 self._doubts.forget(event.place)  # this time it could be read
             return False
-        self._doubts.raise_(event.place, doubtful)
+        self._doubts.leapt(event.place)
         self._go_on(event.place, begin)
+        again.add(event.place)
         return True
 
     def _begin_of_doubt(self, place: Place, doubtful: int) -> int:

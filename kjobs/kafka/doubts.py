@@ -30,11 +30,13 @@ class Doubt:
     Attributes:
         tries: how often it could not be read.
         surveyed: somebody is finding out where it ends.
+        told: the client has said so since it was last told to read the batch.
     """
 
     first: int
     tries: int = 0
     surveyed: bool = False
+    told: bool = False
 
 
 class Doubts:
@@ -66,11 +68,23 @@ class Doubts:
             doubt = self._doubts[place] = Doubt(first)
         elif first > doubt.first:
             return False  # behind a batch in doubt: nothing that is said of it counts yet
+        doubt.told = True
         doubt.tries += 1
         if doubt.tries >= TRIES and not doubt.surveyed:
             doubt.surveyed = True
             threading.Thread(target=self._find, args=(place, doubt), name="kjobs-survey", daemon=True).start()
         return True
+
+    def leapt(self, place: Place) -> None:
+        """Something came from behind the batch in doubt of a partition, which is read again now.
+
+        That is a try of its own only if the client said nothing of the batch: it may leap because it could
+        not read it, or because compaction has left nothing at its beginning.
+        """
+        doubt = self._doubts[place]
+        if not doubt.told:
+            self.raise_(place, doubt.first)
+        doubt.told = False
 
     def _find(self, place: Place, doubt: Doubt) -> None:
         try:

@@ -112,12 +112,15 @@ class Tail:
         if timeout and (first := self._client.poll(timeout)) is not None:
             messages.append(first)
         messages += self._client.consume(most, 0)
+        wary = bool(self._doubts)
+        again: set[Place] = set()
         for message in messages:
             place = (message.topic() or "", message.partition() or 0)
-            if place not in self._assigned:
+            if place not in self._assigned or place in again:
                 continue
             error = message.error()
-            if self._doubts and self._beyond_doubt(place, message):
+            if wary and self._beyond_doubt(place, message, positions):
+                again.add(place)
                 continue
             if error is None:
                 records.setdefault(place, []).append(message)
@@ -126,24 +129,27 @@ class Tail:
                 positions[place] = message.offset() or 0
             elif error.code() == KafkaError._AUTO_OFFSET_RESET:
                 lost.add(place)
-            elif error.code() not in UNREADABLE or self._doubts.raise_(place, message.offset() or 0):
+            elif error.code() in UNREADABLE:
+                wary = True
+                if self._doubts.raise_(place, message.offset() or 0):
+                    self._trouble(place, error)
+            else:
                 self._trouble(place, error)
-            if place in positions:
-                self._assigned[place] = positions[place]
+        self._assigned.update(positions)
         return records, positions, lost
 
-    def _beyond_doubt(self, place: Place, message: Any) -> bool:
+    def _beyond_doubt(self, place: Place, message: Any, positions: Mapping[Place, int]) -> bool:
         """Whether a message comes from behind a batch in doubt, which is to be read or given up first."""
         doubtful = self._doubts.about(place)
         error = message.error()
         if doubtful is None or (error is not None and error.code() in UNREADABLE):
             return False
-        begin = max(doubtful, self._assigned[place])
+        begin = max(doubtful, positions.get(place, self._assigned[place]))
         if (message.offset() or 0) <= begin:
             if error is None and message.offset() >= doubtful:
                 self._doubts.forget(place)  # this time it could be read
             return False
-        self._doubts.raise_(place, doubtful)
+        self._doubts.leapt(place)
         self._go_on(place, begin)
         return True
 

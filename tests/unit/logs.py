@@ -56,12 +56,14 @@ class Batch:
     Attributes:
         code: what is wrong with it, if anything is.
         times: how often it cannot be read.
+        gone: how many records at its beginning compaction has removed.
     """
 
     first: int
     end: int
     code: int | None = None
     times: float = float("inf")
+    gone: int = 0
 
 
 @dataclass
@@ -99,7 +101,9 @@ class FakeLogs:
                 if self.stumbles:
                     return [*said, Said(place, NONSENSE, KafkaError._NOT_IMPLEMENTED)], NONSENSE + 1
                 return said, batch.end if self.leaps else offset
-            return [Said(place, at) for at in range(max(offset, batch.first), batch.end)], batch.end
+            return [
+                Said(place, at) for at in range(max(offset, batch.first + batch.gone), batch.end)
+            ], batch.end
         return [Said(place, offset, KafkaError._PARTITION_EOF)], -1
 
 

@@ -245,6 +245,7 @@ def test_a_batch_that_can_be_read_at_another_try_is_read(
     reading.finish()
     assert reading.told == reading.skips == []
     assert reading.offsets[HERE] == list(range(40))
+    assert len(reading.logs.clients) == 1, "it was surveyed"
 
 
 @pytest.mark.parametrize("habits", HABITS)
@@ -383,6 +384,28 @@ def test_a_log_that_is_left_meanwhile_is_read_no_more(monkeypatch: pytest.Monkey
     tail.follow(HERE, 33)
     until(lambda: tail.read(10)[1].get(HERE) == 40, "its end")
     assert told == []
+
+
+@pytest.mark.parametrize("habits", HABITS)
+def test_a_batch_whose_beginning_was_compacted_away_is_read_at_another_try(
+    survey: Any, monkeypatch: pytest.MonkeyPatch, habits: dict[str, bool]
+) -> None:
+    logs, told = damaged(times=1, **habits), []
+    logs.batches[HERE][1].gone = 3
+    survey(logs)
+    monkeypatch.setattr(tail_module, "Client", logs.reader)
+    tail = Tail("nowhere", {}, group="g", embedded=False, on_unreadable=lambda *what: told.append(what))
+    tail.follow(HERE, 0)
+    offsets: list[int] = []
+
+    def look() -> bool:
+        records, positions, _ = tail.read(10)
+        offsets.extend(record.offset() for record in records.get(HERE, ()))
+        return positions.get(HERE) == 40
+
+    until(look, "its end")
+    assert told == []
+    assert offsets == [*range(20), *range(23, 40)]
 
 
 @pytest.mark.parametrize("habits", HABITS)
