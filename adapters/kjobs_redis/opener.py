@@ -20,7 +20,7 @@ from .store import RedisStore
 log = logging.getLogger("kjobs.worker")
 
 #: Raised with every change of what is kept under the keys; an index of another schema is made anew.
-SCHEMA = 1
+SCHEMA = 2
 #: Milliseconds after its last sign for which an assignment keeps an index from one that came before it.
 _QUIET_MS = 60_000
 

@@ -36,6 +36,8 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     headers: list[tuple[str, bytes | None]] | None
     of: int
     offset: int
+    crashes: int
+    state: bytes | None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -90,6 +92,8 @@ def packed(row: Row) -> bytes:
         None if row.headers is None else list(row.headers),
         row.of,
         row.offset,
+        row.crashes,
+        row.state,
     )
     return _HEAD.pack(row.kind, row.due_ms, row.needs, row.of, len(member)) + member + _encode(rest)
 
@@ -111,6 +115,8 @@ def unpacked(data: bytes) -> Row:
         owner=found.owner,
         expires_ms=found.expires_ms,
         headers=found.headers,
+        crashes=found.crashes,
+        state=found.state,
         of=found.of,
         offset=found.offset,
     )

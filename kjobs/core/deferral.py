@@ -251,6 +251,7 @@ class Deferral:
         size, failures = len(record), row.failures
         # One without an order keeps its rank, too: it is what tells where in the queue it came from.
         entry = Entry(partition, offset, row.key, record, size, failures=failures, row=row, rank=row.rank)
+        entry.crashes = row.crashes
         partition.stored.rows[row.offset] = entry
         return entry
 
@@ -425,6 +426,7 @@ def row_of(entry: Entry, due: float, *, relaxed: bool = False) -> Row:
             entry.row,
             due_ms=due_ms,
             failures=entry.failures,
+            crashes=entry.crashes,
             rank=entry.rank,
             topic_id=partition.topic_id,
             relaxed=relaxed or entry.row.relaxed,
@@ -438,6 +440,7 @@ def row_of(entry: Entry, due: float, *, relaxed: bool = False) -> Row:
         key=entry.key,
         relaxed=relaxed,
         failures=entry.failures,
+        crashes=entry.crashes,
         since_ms=record.timestamp()[1],
         rank=(entry.offset, QUEUED),
         topic_id=partition.topic_id,

@@ -65,12 +65,14 @@ class Row(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         key: its ordering key.
         relaxed: later calls of its key may pass it.
         failures: failed attempts so far.
+        crashes: times that its process crashed, if it has one of its own.
         since_ms: when its deadline begins to count (ms since the epoch).
         rank: its place in the queue's order, or None if it has not taken one yet.
         topic_id: Kafka's id of the queue's topic that the rank is about.
         owner: epoch and name of the assignment in which a worker wrote this; (0, "") for an enqueuer.
         expires_ms: not to start after, if that is not what the envelope says.
         headers: the headers it was enqueued with.
+        state: what the job has saved of how far it is, as JSON; None if nothing.
         of: the offset of the record that it goes on from, or -1. It does not replace a later one.
         offset: of its record in the log.
     """
@@ -81,12 +83,14 @@ class Row(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     key: bytes | None = None
     relaxed: bool = False
     failures: int = 0
+    crashes: int = 0
     since_ms: int = 0
     rank: Rank | None = None
     topic_id: str = ""
     owner: tuple[int, str] = (0, "")
     expires_ms: int | None = None
     headers: Headers | None = None
+    state: bytes | None = None
     of: int = -1
     offset: int = -1
 

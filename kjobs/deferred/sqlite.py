@@ -23,7 +23,7 @@ from ..core.ports import Applied, LaneHead
 from .wire import name_bytes, name_text
 
 #: Raised with every change of the tables; a file of another schema is made anew.
-SCHEMA = 1
+SCHEMA = 2
 
 _TABLES = (
     """CREATE TABLE call(
@@ -62,6 +62,8 @@ class _More(msgspec.Struct, frozen=True, array_like=True, gc=False):
     expires_ms: int | None
     headers: list[tuple[str, bytes | None]] | None
     of: int
+    crashes: int
+    state: bytes | None
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -392,6 +394,8 @@ def _values(row: Row) -> tuple[Any, ...]:
             row.expires_ms,
             None if row.headers is None else list(row.headers),
             row.of,
+            row.crashes,
+            row.state,
         )
     )
     return (
@@ -445,6 +449,8 @@ def _row(found: tuple[Any, ...]) -> Row:
         owner=rest.owner,
         expires_ms=rest.expires_ms,
         headers=rest.headers,
+        crashes=rest.crashes,
+        state=rest.state,
         of=rest.of,
         offset=offset,
     )

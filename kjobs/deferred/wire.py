@@ -15,6 +15,7 @@ DUE = "kj-due"
 KEY = "kj-key"
 RELAXED = "kj-relaxed"
 FAILURES = "kj-failures"
+CRASHES = "kj-crashes"
 SINCE = "kj-since"
 RANK = "kj-rank"
 TOPIC_ID = "kj-topic-id"
@@ -22,6 +23,7 @@ OWNER = "kj-owner"
 EXPIRES = "kj-expires"
 NULL = "kj-null"
 OF = "kj-of"
+STATE = "kj-state"
 REQUEST = "kj-request"
 MOVE = "kj-move"
 ANSWER = "kj-answer"
@@ -29,7 +31,9 @@ ANSWER = "kj-answer"
 #: No number is as large, and every store can hold those that are not.
 _ENDLESS = 1 << 62
 
-_OWN = frozenset({DUE, KEY, RELAXED, FAILURES, SINCE, RANK, TOPIC_ID, OWNER, EXPIRES, NULL, OF})
+_OWN = frozenset(
+    {DUE, KEY, RELAXED, FAILURES, CRASHES, SINCE, RANK, TOPIC_ID, OWNER, EXPIRES, NULL, OF, STATE}
+)
 #: What a call's own headers cannot be called, or it would be read as something else.
 _TAKEN = _OWN | {REQUEST, MOVE, ANSWER}
 
@@ -100,10 +104,14 @@ def _row_headers(row: Row) -> Headers:
     own += _numbers((SINCE, row.since_ms), (EXPIRES, row.expires_ms), (OF, row.of if row.of >= 0 else None))
     if row.failures:
         own += _numbers((FAILURES, row.failures))
+    if row.crashes:
+        own += _numbers((CRASHES, row.crashes))
     if row.rank is not None:
         place, turn = row.rank
         own.append((RANK, b"%d" % place if turn == QUEUED else b"%d.%d" % (place, turn)))
         own.append((TOPIC_ID, row.topic_id.encode()))
+    if row.state is not None:
+        own.append((STATE, row.state))
     return own + _owner(row.owner)
 
 
@@ -148,12 +156,14 @@ def change(key: bytes | None, value: bytes | None, headers: Headers, offset: int
         key=own.get(KEY),
         relaxed=RELAXED in own,
         failures=max(0, _number(own, FAILURES) or 0),
+        crashes=max(0, _number(own, CRASHES) or 0),
         since_ms=due_ms if since_ms is None else since_ms,
         rank=_rank(own.get(RANK)),
         topic_id=own.get(TOPIC_ID, b"").decode("ascii", "replace"),
         owner=_owner_of(own),
         expires_ms=_number(own, EXPIRES),
         headers=others or None,
+        state=own.get(STATE),
         of=-1 if of is None else max(-1, of),
         offset=offset,
     )

@@ -9,7 +9,7 @@ from kjobs.core.commands import BuryEntry, Commit, Dropped, Retrying
 from kjobs.core.deferral import PAUSE
 from kjobs.core.deferred import QUEUED, Kind
 from kjobs.core.events import Buried, NotBuried, Revoked
-from kjobs.core.outcome import Condemned, Discarded, Early, Expired, Outcome, Reason, Snoozed
+from kjobs.core.outcome import Condemned, Crashed, Discarded, Early, Expired, Outcome, Reason, Snoozed
 from kjobs.core.ports import LaneHead
 from tests.core.shell import HERE, STRICT, failure
 from tests.core.storing import (
@@ -368,3 +368,25 @@ def test_an_answer_about_a_partition_that_went_changes_nothing(
     assert shell.orders == []
     assert not shell.scheduler.busy()
     assert shell.in_store == set()
+
+
+def test_crashes_are_counted_also_of_calls_of_the_store() -> None:
+    crashed = Crashed(OSError("its process was killed"), STRICT)
+    shell = stored(lane_wait=0.0)
+    shell.fetch("a")
+    shell.finish(0, outcome=crashed)
+    (order,) = shell.orders
+    assert row_in(order).crashes == 1
+    shell.acknowledge()
+    shell.wait(1.0)
+    shell.lane_due("a", 1)
+    shell.give("a", queued(0))
+    shell.finish(queued(0), outcome=crashed)
+    assert row_in(*shell.orders).crashes == 2
+    shell.acknowledge()
+    shell.wait(2.0)
+    shell.give("a", queued(0))
+    shell.finish(queued(0), outcome=crashed)
+    (buried,) = shell.take(BuryEntry)
+    assert buried.entry.burial is not None
+    assert buried.entry.burial.reason is Reason.CRASHED

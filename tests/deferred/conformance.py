@@ -50,12 +50,14 @@ class Conformance(Corners):
                 due_ms=NOW + 5,
                 key=b"k\x00\xff",
                 failures=3,
+                crashes=2,
                 since_ms=NOW - 9,
                 rank=(7, QUEUED),
                 topic_id="id-of-topic",
                 owner=(12, "abcd"),
                 expires_ms=NOW + 99,
                 headers=[("h", b"1"), ("h", b"\xff"), ("empty", b""), ("null", None)],
+                state=b'{"page":7}',
                 of=-1,
             )
         )

@@ -282,6 +282,20 @@ class Corners:
         assert list(log.store.due(Kind.RANKED, NOW, 9)) == [a]
         assert list(log.store.lane(b"k", FAR, NOW, 9)[0]) == [a, b]
 
+    def test_a_call_in_hands_that_is_written_again_and_held_is_not_given_out(self, log: Log) -> None:
+        log.write(free("a", state=b"1"), parked("b@2", 2, state=b"1"), parked("c@3", 3))
+        log.store.due(Kind.FREE, NOW, 9)
+        log.store.lane(b"k", FAR, NOW, 1)
+        a, b = log.write(free("a", state=b"2"), parked("b@2", 2, due_ms=NOW, state=b"2"))
+        log.store.hold([a.offset, b.offset])
+        assert [list(log.store.due(kind, NOW, 9)) for kind in Kind] == [[], [], []]
+        assert names(log.store.lane(b"k", FAR, NOW, 9)[0]) == ["c@3"]
+        log.reopen()
+        assert list(log.store.due(Kind.FREE, NOW, 9)) == [a], "with what it saved last"
+        assert dict(log.store.lanes()) == {b"k": 3}
+        assert names(log.store.lane(b"k", FAR, NOW, 9)[0]) == ["b@2", "c@3"]
+        assert log.store.get("b@2") == b
+
     def test_what_is_in_hands_since_before_can_be_held_by_the_next_owner(self, log: Log) -> None:
         a, b, c = log.write(free("a"), free("b"), parked("c@1", 1))
         log.store.due(Kind.FREE, NOW, 1)
