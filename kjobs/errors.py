@@ -13,6 +13,10 @@
     │   ├── QueueFull               definite: there was no room to send it from
     │   ├── OutcomeUnknown          not definite: it may have been enqueued, or may be yet
     │   └── BatchError              some calls of a batch failed; ``failures`` lists them
+    ├── CheckpointError             a running call could not store how far it is
+    │   ├── CheckpointTooLarge      definite: the state is larger than allowed
+    │   ├── CheckpointRefused       definite: the call is not this worker's any more; end it
+    │   └── CheckpointFailed        Kafka did not take it, or did not say so in time
     ├── BrokerError                 Kafka could not be reached, or would not do something
     └── EmbeddedBrokerError         the embedded broker could not be started
 
@@ -106,6 +110,31 @@ class BatchError(EnqueueError):
             "The error's .failures lists them all.",
             call_id=first.call_id,
         )
+
+
+class CheckpointError(KjobsError):
+    """A running call could not store how far it is.
+
+    ``definite``: the state is known not to be stored.
+    """
+
+    definite = True
+
+
+class CheckpointTooLarge(CheckpointError):
+    """A state is larger than allowed."""
+
+
+class CheckpointRefused(CheckpointError):
+    """The call is not this worker's to go on with: the attempt is to end."""
+
+
+class CheckpointFailed(CheckpointError):
+    """Kafka did not take a state, or did not say so in time; the call may go on without."""
+
+    def __init__(self, message: str, *, definite: bool) -> None:
+        super().__init__(message)
+        self.definite = definite
 
 
 class BrokerError(KjobsError):

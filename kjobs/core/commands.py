@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .deferred import Verdict
-from .events import Place
+from .deferred import Fate, Row, Verdict
+from .events import Place, SaveAsked
 from .partition import Entry
 
 # --- to do ---------------------------------------------------------------------------------------
@@ -81,6 +81,17 @@ class Erase:
     """Take a call out of the deferred store, answer ``Erased`` once acknowledged, or ``NotErased``."""
 
     entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Put a call that runs, and goes on, into the deferred store; answer ``Saved``, or ``NotSaved``.
+
+    ``row``: what to write. It stays in this worker's hands.
+    """
+
+    entry: Entry
+    row: Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +194,18 @@ class Dropped:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class SaveAnswered:
+    """What became of a state that a call wanted to be saved.
+
+    ``why``: in words, if it is not certain to be saved.
+    """
+
+    asked: SaveAsked
+    fate: Fate
+    why: str = ""
+
+
 Command = (
     Start
     | Recall
@@ -191,6 +214,7 @@ Command = (
     | CloseStore
     | Defer
     | Erase
+    | Save
     | FetchLane
     | Release
     | Answer
@@ -201,4 +225,5 @@ Command = (
     | Retrying
     | Suspecting
     | Dropped
+    | SaveAnswered
 )

@@ -14,12 +14,9 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
-import msgspec
-
 from .certainty import Pending, answered
 from .commands import Answer, Command, Defer, Erase, FetchLane, Release
-from .deferred import QUEUED, Row, Verdict
-from .envelope import Malformed, decode
+from .deferred import Row, Verdict
 from .events import (
     CancelAsked,
     CaughtUp,
@@ -31,11 +28,17 @@ from .events import (
     MoveAsked,
     NotDeferred,
     NotErased,
+    NotSaved,
+    OfEntry,
     Place,
+    SaveAsked,
+    Saved,
 )
 from .partition import Entry, Partition
 from .ports import Record
+from .saving import Saves
 from .stored import StoredLane
+from .transfer import StoredRecord, row_of
 
 #: Seconds before something that the store did not take is tried again.
 PAUSE = 2.0
@@ -49,6 +52,8 @@ class Deferral:
         command: takes a command.
         later: brings an entry back at a time (epoch seconds).
         opened: what the store has of a partition is known.
+        finished: takes in entries whose attempts have ended.
+        leased: whether calls may begin at a time (epoch seconds).
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class Deferral:
         command: Callable[[Command], None],
         later: Callable[[float, Entry], None],
         opened: Callable[[Partition, float], None],
+        finished: Callable[[Sequence[Entry], float], None],
+        leased: Callable[[float], bool],
     ) -> None:
         self._offer = offer
         self._command = command
@@ -65,6 +72,7 @@ class Deferral:
         self._opened = opened
         #: Lanes that are being fetched.
         self.asked: set[tuple[Place, bytes]] = set()
+        self.saves = Saves(command=command, later=later, finished=finished, leased=leased)
 
     def told(
         self,
@@ -91,8 +99,11 @@ class Deferral:
             case _:
                 assert_never(event)
 
-    def answered(self, event: Deferred | NotDeferred | Erased | NotErased, now: float) -> None:
-        """Take in what became of an entry that was given to the store, or taken out of it."""
+    def answered(self, event: OfEntry, now: float) -> None:
+        """Take in what became of an entry that was given to the store, or what is to be saved of one."""
+        if isinstance(event, SaveAsked | Saved | NotSaved):
+            self.saves.told(event, now)
+            return
         if event.entry.partition.closed:
             return
         match event:
@@ -107,8 +118,6 @@ class Deferral:
                     )
                 # Otherwise it counts as being written: if the worker left now, the call would run again.
                 self._later(now + PAUSE, entry)
-            case _:
-                assert_never(event)
 
     # --- reading the queue -----------------------------------------------------------------------
 
@@ -164,6 +173,7 @@ class Deferral:
     def forget(self, partition: Partition) -> None:
         """A partition was taken away."""
         self.asked = {(place, key) for place, key in self.asked if place != partition.place}
+        self.saves.forget(partition)
 
     def _read_on(self, partition: Partition, now: float) -> None:
         """The queue has been read further: those that waited for it may take their places."""
@@ -348,8 +358,11 @@ class Deferral:
         self._count(entry, -1)
         self.lane_ended(partition, entry.key)
 
-    def try_again(self, entry: Entry) -> None:
+    def try_again(self, entry: Entry, now: float) -> None:
         """Say once more to the store what it refused."""
+        if entry.out:
+            self.saves.try_again(entry, now)
+            return
         if entry.row is None:
             entry.partition.stored.writes += 1
         if entry.cancelled and not entry.ended:
@@ -415,74 +428,3 @@ class Deferral:
 def begun(entry: Entry) -> bool:
     """Whether an entry of the store runs, or has."""
     return entry.out or entry.ended or entry.burial is not None
-
-
-def row_of(entry: Entry, due: float, *, relaxed: bool = False) -> Row:
-    """An entry as the store is to have it; its headers are the shell's business."""
-    partition = entry.partition
-    due_ms = -int(-due * 1000 // 1)
-    if entry.row is not None:
-        return msgspec.structs.replace(
-            entry.row,
-            due_ms=due_ms,
-            failures=entry.failures,
-            crashes=entry.crashes,
-            rank=entry.rank,
-            topic_id=partition.topic_id,
-            relaxed=relaxed or entry.row.relaxed,
-            of=entry.row.offset,
-        )
-    record = entry.record
-    return Row(
-        id=f"{_id_of(entry)}@{entry.offset}",
-        value=record.value(),
-        due_ms=due_ms,
-        key=entry.key,
-        relaxed=relaxed,
-        failures=entry.failures,
-        crashes=entry.crashes,
-        since_ms=record.timestamp()[1],
-        rank=(entry.offset, QUEUED),
-        topic_id=partition.topic_id,
-    )
-
-
-def _id_of(entry: Entry) -> str:
-    try:
-        call_id = decode(entry.record.value()).id
-    except Malformed:
-        call_id = ""
-    topic, number = entry.partition.place
-    return call_id or f"{topic}-{number}-{entry.offset}"
-
-
-class StoredRecord:
-    """A call of the store as a record of the queue."""
-
-    __slots__ = ("_row",)
-
-    def __init__(self, row: Row) -> None:
-        self._row = row
-
-    def offset(self) -> int:
-        """Its offset in the topic it was enqueued in."""
-        return self._row.offset if self._row.source is None else self._row.source
-
-    def key(self) -> bytes | None:
-        """The ordering key."""
-        return self._row.key
-
-    def value(self) -> bytes | None:
-        """The envelope."""
-        return self._row.value
-
-    def headers(self) -> Sequence[tuple[str, bytes | None]] | None:
-        """The headers it was enqueued with."""
-        return self._row.headers
-
-    def timestamp(self) -> tuple[int, int]:
-        """When its deadline begins to count."""
-        return 1, self._row.since_ms
-
-    def __len__(self) -> int:
-        return len(self._row.value or b"")

@@ -55,6 +55,19 @@ class Verdict(StrEnum):
         return self in (Verdict.CANCELLED, Verdict.MOVED)
 
 
+class Fate(StrEnum):
+    """What became of a state that a call wanted to be saved."""
+
+    #: It is: whoever begins the call again, begins with it, or with a later one.
+    SAVED = "saved"
+    #: It is not, and nothing was written: the call is not this worker's to go on with.
+    REFUSED = "refused"
+    #: It is not: the log did not take it.
+    FAILED = "failed"
+    #: It may be, or not.
+    UNKNOWN = "unknown"
+
+
 class Row(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A call in the deferred store.
 

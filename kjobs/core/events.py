@@ -120,31 +120,66 @@ class LaneFetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Deferred:
+class OfEntry:
+    """What there is to say between an entry and the deferred store; subclasses say what."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred(OfEntry):
     """The deferred store has a call for good."""
 
-    entry: Entry
-
 
 @dataclass(frozen=True, slots=True)
-class NotDeferred:
+class NotDeferred(OfEntry):
     """The deferred store did not take a call; it will be tried again."""
 
-    entry: Entry
-
 
 @dataclass(frozen=True, slots=True)
-class Erased:
+class Erased(OfEntry):
     """The deferred store has forgotten a call for good."""
 
-    entry: Entry
+
+@dataclass(frozen=True, slots=True)
+class NotErased(OfEntry):
+    """The deferred store did not forget a call; it will be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
-class NotErased:
-    """The deferred store did not forget a call; it will be tried again."""
+class SaveAsked(OfEntry):
+    """A call that runs wants a state to be saved, to go on with it if it has to begin again.
 
-    entry: Entry
+    Attributes:
+        state: as JSON.
+        asker: whom ``SaveAnswered`` is for.
+    """
+
+    state: bytes
+    asker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Saved(OfEntry):
+    """The deferred store has a call that runs, with a state.
+
+    ``row``: as it was written, with its offset.
+    """
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class NotSaved(OfEntry):
+    """The deferred store did not take a state.
+
+    Attributes:
+        why: in words.
+        definite: it is known not to be there; if it is not known, it will be tried again.
+    """
+
+    why: str
+    definite: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +263,9 @@ Event = (
     | NotDeferred
     | Erased
     | NotErased
+    | SaveAsked
+    | Saved
+    | NotSaved
     | CancelAsked
     | MoveAsked
     | Committed

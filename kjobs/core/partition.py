@@ -17,7 +17,7 @@ import msgspec
 from .checkpoint import LIMIT, Checkpoint, Trial, encode, fits, runs
 from .deferred import Rank, Row
 from .outcome import OK, Bury, Outcome
-from .ports import Record
+from .ports import Record, Saver
 from .stored import Stored
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class Partition:
         stored: what is known of its calls in the deferred store.
         held: heads that may run once the partition is open.
         suspicion: what is known of it if an earlier owner left it without a word.
+        saver: saves the states of calls that run; the shell's.
         locks: tokens of which a call of an earlier assignment still runs in this process, each with
             the entries that wait for it.
     """
@@ -139,6 +140,7 @@ class Partition:
         metadata: int = LIMIT,
     ) -> None:
         self.place = place
+        self.saver: Saver | None = None
         self._metadata = metadata
         self.topic_id = topic_id
         self.epoch = (restored.epoch if restored else 0) + 1
@@ -189,8 +191,9 @@ class Partition:
     @property
     def handed_out(self) -> list[Entry]:
         """The entries that are handed out to run."""
-        waiting = self.stored.rows.values()
-        return [entry for entries in (self.order, waiting) for entry in entries if entry.out]
+        # One that runs and is finished here has passed to the store.
+        queued = [entry for entry in self.order if entry.out and not entry.done]
+        return [*queued, *(entry for entry in self.stored.rows.values() if entry.out)]
 
     @property
     def busy(self) -> bool:
@@ -335,6 +338,15 @@ class Partition:
         if entry.due:
             self.trying.pop(entry.offset, None)
         return self.leave_lane(entry)
+
+    def hand_over(self, entry: Entry) -> None:
+        """The deferred store has a call that runs: in the queue it is finished, and its lane waits for it."""
+        entry.done = True
+        self.count -= 1
+        self.size -= entry.size
+        self.dirty = True
+        self.high = max(self.high, entry.offset + 1)
+        self.trying.pop(entry.offset, None)
 
     def leave_lane(self, entry: Entry) -> Entry | None:
         """Let the lane of its head go; return the new head, if any."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from .deferred import End, Kind, Row
+    from .partition import Entry
 
 #: A record's headers as Kafka keeps them: ordered, names may repeat, values may be null.
 Headers = Sequence[tuple[str, bytes | None]]
@@ -26,6 +27,21 @@ class Record(Protocol):
 
     def __len__(self) -> int:
         """Bytes of the value."""
+        ...
+
+
+class Saver(Protocol):
+    """Has the states of running calls saved. Both methods return when that is certain, or raise.
+
+    ``state`` is JSON.
+    """
+
+    def save(self, entry: Entry, state: bytes) -> None:
+        """Wait in the thread that runs the call."""
+        ...
+
+    async def asave(self, entry: Entry, state: bytes) -> None:
+        """Wait in a task."""
         ...
 
 

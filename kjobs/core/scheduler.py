@@ -46,9 +46,7 @@ from .events import (
     CancelAsked,
     CaughtUp,
     Committed,
-    Deferred,
     Due,
-    Erased,
     Event,
     Fetched,
     Finished,
@@ -57,8 +55,7 @@ from .events import (
     Lost,
     MoveAsked,
     NotBuried,
-    NotDeferred,
-    NotErased,
+    OfEntry,
     Place,
     Recalled,
     Revoked,
@@ -130,6 +127,8 @@ class Scheduler(Outlook):
             command=command,
             later=self._timers.put,
             opened=self._opened,
+            finished=self._finished,
+            leased=self.leased,
         )
         self._relief = Relief(self._buffer, self._deferral)
 
@@ -152,7 +151,7 @@ class Scheduler(Outlook):
                     self._deferral.told(partition, event, now)
                     # Somebody waits for an answer that is certain only when a commit tells.
                     self._commits.urgent |= partition is not None and bool(partition.stored.pending)
-                case Deferred() | NotDeferred() | Erased() | NotErased():
+                case OfEntry():
                     self._deferral.answered(event, now)
                 case Committed():
                     self._committed(event, now)
@@ -314,8 +313,8 @@ class Scheduler(Outlook):
                 continue
             if entry.burial is not None:
                 self._burials.again(entry)
-            elif entry.deferral is not None or entry.ended:
-                self._deferral.try_again(entry)
+            elif entry.out or entry.deferral is not None or entry.ended:
+                self._deferral.try_again(entry, now)
             else:
                 self._offer(entry, now)
 
@@ -338,8 +337,9 @@ class Scheduler(Outlook):
                 if entry.suspect:
                     self.suspects.ended(entry)
                 if entry.row is not None:
-                    partition.out -= 1
-                    self._deferral.finished(entry, now)
+                    if not self._deferral.saves.hold(entry):
+                        partition.out -= 1
+                        self._deferral.finished(entry, now)
                     continue
                 head = partition.finish(entry)
                 if head is not None and entry.more:
@@ -355,6 +355,8 @@ class Scheduler(Outlook):
 
     def _ended(self, entry: Entry, outcome: Outcome, now: float) -> None:
         """An attempt ended otherwise than by success."""
+        if self._deferral.saves.hold(entry):
+            return
         partition = entry.partition
         entry.out = False
         entry.more = False

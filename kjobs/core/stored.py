@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .certainty import Pending
     from .partition import Entry
     from .ports import Record
+    from .saving import Saving
 
 
 class StoredLane(msgspec.Struct):
@@ -41,6 +42,7 @@ class Stored:
         unread: lanes whose turn it is as soon as the queue has been read up to a point: a heap.
         appointments: calls that take their place in the queue at an offset not read yet: a heap.
         rows: calls of the store that are in memory, by the offset of their record.
+        saving: calls that run and of which a state is being saved.
         writes: calls that are being written or erased.
         pending: answers about calls that are not certain yet.
         last_turn: the last turn that was given.
@@ -54,6 +56,7 @@ class Stored:
         self.unread: list[tuple[int, bytes]] = []
         self.appointments: list[tuple[int, int, Entry]] = []
         self.rows: dict[int, Entry] = {}
+        self.saving: dict[Entry, Saving] = {}
         self.writes = 0
         self.pending: list[Pending] = []
         self.last_turn = 0

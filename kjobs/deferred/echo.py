@@ -100,27 +100,36 @@ class Echo:
     ) -> None:
         """Take in what this worker wrote, as soon as it is known to be in the log."""
         lanes: list[Event] = events if wished else []  # of its own the scheduler need not be told
+        stays = not wished and self._stays(change)
         if not wished:
-            change = self._order_landed(change)
+            change = self._order_landed(change, stays=stays)
         elif not self._wish_landed(change, plain, lanes):
             return
         if isinstance(change, End):
             plain.append(change)
-        elif not self._cancels.is_void(change):
+        elif self._cancels.is_void(change):
+            pass
+        elif stays:
+            self._stock.retain(change, plain, lanes)
+        else:
             plain.append(self._stock.placed(change))
         if self._cancels.has_late(change.id):
             self._stock.apply(plain, lanes)
             self._cancels.take_out_late(change.id, events)
             self._debts.owe(change.id, change.offset)
 
-    def _order_landed(self, change: Row | End) -> Row | End:
+    def _stays(self, change: Row | End) -> bool:
+        """Whether a call that this worker wrote is in hand still: nobody has cancelled or replaced it."""
+        return self._writing.stays(change) and (change.of == -1 or self._stock.hands.knows(change.of))
+
+    def _order_landed(self, change: Row | End, *, stays: bool) -> Row | End:
         """What the scheduler ordered is in the log; returns it with what it goes on from as that is now."""
         for offset in self._writing.landed(change.id):
             # To a reader, that one may be what counts.
             self._debts.owe(change.id, max(offset, change.offset))
         if change.of is None or change.of < 0:
             return change
-        now = self._stock.hands.back(change.of)
+        now = self._stock.hands.now(change.of) if stays else self._stock.hands.back(change.of)
         if now <= change.of:
             return change
         # It is the same call, but a reader of the log cannot know.

@@ -20,11 +20,10 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from .. import events
-from ..core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenStore, Release
-from ..core.deferred import Change
-from ..core.events import Deferred, Erased, Event, NotDeferred, NotErased, Place
-from ..core.partition import Entry
-from ..errors import BrokerError, EnqueueError
+from ..core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenStore, Release, Save
+from ..core.deferred import Change, Row
+from ..core.events import Deferred, Erased, Event, NotDeferred, NotErased, NotSaved, Place, Saved
+from ..errors import BrokerError, EnqueueError, OutcomeUnknown
 from ..kafka.admin import Admin
 from ..kafka.message import headers_of
 from ..kafka.producer import Producer
@@ -33,7 +32,7 @@ from . import wire
 from .opener import Opener
 from .rack import PATIENCE, PAUSE, Rack
 from .scribe import Scribe
-from .work import Work
+from .work import Order, Work
 
 log = logging.getLogger("kjobs.worker")
 
@@ -59,7 +58,7 @@ _NOTE_SOON = 0.05
 #: Seconds for which the embedded broker is asked for a topic.
 _ASK = 5.0
 
-Command = OpenStore | CloseStore | Defer | Erase | FetchLane | Release | Answer
+Command = OpenStore | CloseStore | Defer | Erase | Save | FetchLane | Release | Answer
 
 
 class Keeper:
@@ -226,10 +225,10 @@ class Keeper:
                     for place in places:
                         self._noted.pop(place, None)
                         self._rack.close(place)
-                case Defer(entry=entry) | Erase(entry=entry):
+                case Defer(entry=entry) | Erase(entry=entry) | Save(entry=entry):
                     place = entry.partition.place
                     if not entry.partition.closed and (work := self._rack.works.get(place)) is not None:
-                        self._scribe.write_entry(work, entry)
+                        self._scribe.write_order(work, command)
                 case FetchLane(place=place, key=key, read=read):
                     if (work := self._rack.works.get(place)) is not None:
                         self._rack.guarded(work, self._fetch_lane, work, key, read)
@@ -355,20 +354,33 @@ class Keeper:
         ours: dict[int, tuple[Work, list[Change]]] = {}
         others: dict[int, tuple[Work, list[Change]]] = {}
         told: list[Event] = []
-        for work, change, entry, delivery in self._scribe.collect():
-            if delivery.error is not None:
-                self._refused(work, change, entry, delivery.error, told)
+        for work, change, order, delivery in self._scribe.collect():
+            error = delivery.error
+            if error is None and delivery.offset < 0:
+                # The first acknowledgement was lost. Without its place it is no better than none.
+                error = OutcomeUnknown("Kafka has it, but does not say where")
+            if error is not None:
+                self._refused(work, change, order, error, told)
                 continue
             if delivery.stamp_ms > 0 and not self._embedded:
                 self.clock_offset = delivery.stamp_ms / 1000 - self._now()
             if self._rack.works.get(work.shelf.place) is not work:
                 continue
             known = replace(change, offset=delivery.offset)
-            group = others if entry is None else ours
+            group = others if order is None else ours
             group.setdefault(id(work), (work, []))[1].append(known)
-            if entry is not None:
-                self._passed("after-erase" if entry.ended else "after-defer")
-                told.append(Erased(entry) if entry.ended else Deferred(entry))
+            match order:
+                case Erase(entry=entry):
+                    self._passed("after-erase")
+                    told.append(Erased(entry))
+                case Defer(entry=entry):
+                    self._passed("after-defer")
+                    told.append(Deferred(entry))
+                case Save(entry=entry):
+                    self._passed("after-save")
+                    assert isinstance(known, Row)
+                    # Before what the shelf has to tell, which may be about this very record.
+                    self._events.append((None, Saved(entry, known)))
         for wished, groups in ((False, ours), (True, others)):
             for work, changes in groups.values():
                 self._rack.owe(work, self._acknowledge, work, changes, wished)
@@ -382,19 +394,30 @@ class Keeper:
         self._tell(work, work.shelf.acknowledged(changes, wished=wished))
 
     def _refused(
-        self, work: Work, change: Change, entry: Entry | None, error: EnqueueError, told: list[Event]
+        self, work: Work, change: Change, order: Order | None, error: EnqueueError, told: list[Event]
     ) -> None:
+        if isinstance(order, Save) and error.definite:
+            # Whoever asked is told, and may do without.
+            assert isinstance(change, Row)
+            work.shelf.withdrawn(change)
+            told.append(NotSaved(order.entry, str(error), definite=True))
+            return
         log.error(
             "the deferred store of %s[%d] could not be written and will be tried again: %s",
             *work.shelf.place,
             error,
             extra={"event": "store.refused"},
         )
-        work.shelf.refused(change, wished=entry is None)
-        if entry is None:
-            work.write_at = time.monotonic() + PAUSE
-        else:
-            told.append(NotErased(entry) if entry.ended else NotDeferred(entry))
+        work.shelf.refused(change, wished=order is None)
+        match order:
+            case None:
+                work.write_at = time.monotonic() + PAUSE
+            case Erase(entry=entry):
+                told.append(NotErased(entry))
+            case Defer(entry=entry):
+                told.append(NotDeferred(entry))
+            case Save(entry=entry):
+                told.append(NotSaved(entry, str(error), definite=False))
 
     def _note_needed(self) -> None:
         """Tell the embedded broker, which cannot compact, what it may drop."""

@@ -177,14 +177,21 @@ class Shelf:
         else:
             self._writing.refused(change)
 
+    def withdrawn(self, change: Row | End) -> None:
+        """The log has not taken what the scheduler ordered, for certain, and it will not be ordered again."""
+        self._writing.withdrawn(change)
+
     def may_write(self, change: Row | End) -> bool:
         """Whether the scheduler's word about a call may be written now; if not, read on and ask again."""
         of = -1 if change.of is None else self._hands.now(change.of)
         return self._writing.may_follow(change.id, of)
 
-    def signed(self, change: Row | End) -> Row | End:
-        """A change as this owner writes it, in the knowledge of what it goes on from; it is on its way."""
-        return self._writing.sign(change)
+    def signed(self, change: Row | End, *, stays: bool = False) -> Row | End:
+        """A change as this owner writes it, in the knowledge of what it goes on from; it is on its way.
+
+        ``stays``: the call runs, and is in the scheduler's hands after it as before.
+        """
+        return self._writing.sign(change, stays=stays)
 
     # --- what others wrote -----------------------------------------------------------------------
 

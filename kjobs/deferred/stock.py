@@ -112,6 +112,23 @@ class Stock:
             self.hands.move(row.offset, change.offset)
         return True
 
+    def retain(self, row: Row, plain: list[Row | End], events: list[Event]) -> None:
+        """Have a call that runs as it was written meanwhile; it stays in hand, or is from now on.
+
+        Args:
+            row: with its offset.
+            plain: what the index is to take in before that; it is empty afterwards.
+            events: what the scheduler is to be told is added here.
+        """
+        # First of all: if the index fails now, it is to be held when the log is read again.
+        if row.of in self.hands:
+            self.hands.move(row.of, row.offset)
+        else:
+            self.hands.give([row])
+        plain.append(self.placed(row))
+        self.apply(plain, events)
+        self.store.hold([row.offset])
+
     def placed(self, row: Row) -> Row:
         """A call with its rank as it is in the queue's topic of today."""
         if row.rank is None or not row.topic_id or not self._topic_id or row.topic_id == self._topic_id:

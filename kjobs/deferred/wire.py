@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from ..core.deferred import QUEUED, Answered, Change, End, Move, Rank, Row, Verdict
 from ..core.envelope import Malformed, decode
 from ..core.ports import Headers
@@ -73,6 +75,12 @@ def delayed(
         if relaxed:
             own.append((RELAXED, b"1"))
     return own
+
+
+def enqueued(row: Row, headers: Headers) -> Row:
+    """A call of the queue with the headers it has there; a replayed one may bring a state."""
+    state = next((text for name, text in headers if name == STATE), None)
+    return replace(row, headers=headers or None, state=state if row.state is None else row.state)
 
 
 def written(change: Change) -> Written:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..core.commands import OpenStore
+from ..core.commands import Defer, Erase, OpenStore, Save
 from ..core.events import Place
-from ..core.partition import Entry
 from .opener import LogState
 from .room import Room
 from .shelf import Shelf
+
+#: What the scheduler orders to be written of an entry.
+Order = Defer | Erase | Save
 
 
 class Work:
@@ -41,6 +43,6 @@ class Work:
         #: On the embedded broker: what the log holds.
         self.room: Room | None = None
         #: What the scheduler ordered to be written, and may not be yet.
-        self.postponed: list[Entry] = []
+        self.postponed: list[Order] = []
         #: What is to be done with it when it is there again.
         self.owed: list[tuple[Callable[..., object], tuple[Any, ...]]] = []

@@ -35,6 +35,8 @@ class Writing:
         #: Calls of which a record is on its way: that the scheduler ordered, that says once more what is so,
         #: that moves it (with the request); with the offset of the record that it goes on from.
         self._ordered: set[str] = set()
+        #: Those of them that stay in the scheduler's hands when it is written.
+        self._staying: set[str] = set()
         self._repeating: dict[str, int] = {}
         self._promised: dict[str, tuple[str, int]] = {}
         #: Calls of which a record that the scheduler ordered was refused, and is going to be ordered again.
@@ -78,16 +80,28 @@ class Writing:
 
     # --- orders ----------------------------------------------------------------------------------
 
-    def sign(self, change: Row | End) -> Row | End:
-        """A change as this owner writes it, in the knowledge of what it goes on from; it is on its way."""
+    def sign(self, change: Row | End, *, stays: bool) -> Row | End:
+        """A change as this owner writes it, in the knowledge of what it goes on from; it is on its way.
+
+        ``stays``: the call stays in the scheduler's hands.
+        """
         of = change.of if change.of is None or change.of < 0 else self._hands.now(change.of)
         self._ordered.add(change.id)
+        (self._staying.add if stays else self._staying.discard)(change.id)
         return replace(change, owner=self.owner, of=of)
 
     def refused(self, change: Row | End) -> None:
         """The log has not taken what the scheduler ordered, as far as is known."""
         self._ordered.discard(change.id)
         self._refused.add(change.id)
+
+    def withdrawn(self, change: Row | End) -> None:
+        """The log has not taken what the scheduler ordered, for certain."""
+        self._ordered.discard(change.id)
+
+    def stays(self, change: Row | End) -> bool:
+        """Whether a call of which a record is on its way stays in the scheduler's hands."""
+        return change.id in self._staying
 
     def arrived(self, call_id: str) -> None:
         """What was ordered of a call is in the log; it was read before, and what comes of it is known."""
@@ -100,6 +114,7 @@ class Writing:
             The offsets at which it was read without being sure of it.
         """
         self._ordered.discard(call_id)
+        self._staying.discard(call_id)
         self._refused.discard(call_id)
         return self._forget_unsure(call_id)
 

@@ -42,6 +42,7 @@ class RecordedCall:
         attempts: attempts made. One that ended in ``Snooze`` is not counted.
         error: what the last attempt raised, if it failed.
         why: why it is dead or was dropped.
+        checkpoint: what it has stored of how far it is, as JSON; None if nothing.
     """
 
     id: str
@@ -58,6 +59,7 @@ class RecordedCall:
     attempts: int = 0
     error: BaseException | None = None
     why: str | None = None
+    checkpoint: bytes | None = None
 
     def __str__(self) -> str:
         key = "" if self.key is None else f" key={self.key!r}"

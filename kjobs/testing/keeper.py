@@ -8,13 +8,13 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from ..core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenStore, Release
+from ..core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenStore, Release, Save
 from ..core.deferred import Answered, Change, End, Row, Verdict
-from ..core.events import Deferred, Erased, Event, Place
+from ..core.events import Deferred, Erased, Event, Place, Saved
 from ..deferred.memory import MemoryStore
 from ..deferred.shelf import Shelf
 
-Command = OpenStore | CloseStore | Defer | Erase | FetchLane | Release | Answer
+Command = OpenStore | CloseStore | Defer | Erase | Save | FetchLane | Release | Answer
 
 
 class MemoryKeeper:
@@ -48,11 +48,15 @@ class MemoryKeeper:
                 assert row is not None
                 if entry.row is None:
                     row = replace(row, headers=entry.record.headers())
-                return [*self._write(entry.partition.place, row), Deferred(entry)]
+                return [*self._write(entry.partition.place, row)[1], Deferred(entry)]
+            case Save(entry=entry, row=row):
+                known, events = self._write(entry.partition.place, row, stays=True)
+                assert isinstance(known, Row)
+                return [Saved(entry, known), *events]
             case Erase(entry=entry):
                 assert entry.row is not None
                 end = End(id=entry.row.id, of=entry.row.offset)
-                return [*self._write(entry.partition.place, end), Erased(entry)]
+                return [*self._write(entry.partition.place, end)[1], Erased(entry)]
             case FetchLane(place=place, key=key, read=read):
                 return [self._shelves[place].lane(key, read, self._now_ms())]
             case Release(place=place, offsets=offsets):
@@ -102,12 +106,14 @@ class MemoryKeeper:
         self._ends[place] = at + 1
         return at
 
-    def _write(self, place: Place, change: Row | End) -> Sequence[Event]:
+    def _write(
+        self, place: Place, change: Row | End, *, stays: bool = False
+    ) -> tuple[Row | End, Sequence[Event]]:
         shelf = self._shelves[place]
-        known = replace(shelf.signed(change), offset=self._next(place))
+        known = replace(shelf.signed(change, stays=stays), offset=self._next(place))
         events = shelf.acknowledged([known])
         shelf.read([known], known.offset + 1)
-        return [*events, *self._grant(place)]
+        return known, [*events, *self._grant(place)]
 
     def _grant(self, place: Place) -> list[Event]:
         """Write what a shelf wishes to be written."""

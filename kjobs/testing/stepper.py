@@ -16,6 +16,7 @@ from typing import assert_never
 from msgspec.structs import asdict
 
 from ..app import App
+from ..context import state_of
 from ..core.buffer import Bounds
 from ..core.commands import (
     Answer,
@@ -34,12 +35,14 @@ from ..core.commands import (
     Release,
     Resume,
     Retrying,
+    Save,
+    SaveAnswered,
     Start,
     Suspecting,
 )
 from ..core.commits import Rhythm
 from ..core.deferred import Change, End, Move, Row, Verdict
-from ..core.events import Assigned, Buried, Committed, Event, Fetched, Finished, Place, Recalled
+from ..core.events import Assigned, Buried, Committed, Event, Fetched, Finished, Place, Recalled, SaveAsked
 from ..core.outcome import OK, Condemned, Discarded, Failed, Outcome, Reason, Succeeded
 from ..core.partition import Entry
 from ..core.scheduler import Scheduler
@@ -54,6 +57,7 @@ from .keeper import MemoryKeeper
 from .limits import enforced
 from .log import DelayedCall, Log, StoredRecord, StoredRow
 from .misuse import Misuse
+from .saver import MemorySaver
 
 #: Attempts in one go after which it is taken for endless.
 MOST_ATTEMPTS = 100_000
@@ -84,6 +88,7 @@ class Stepper:
         self._scheduler = Scheduler(_BOUNDS, _RHYTHM, chain=1, metadata=sys.maxsize)
         self._ready: deque[Entry] = deque()
         self._keeper = MemoryKeeper(lambda: clock.milliseconds)
+        self._saver = MemorySaver(self._save)
         self._loop = PrivateLoop()
         self._running = False
         self._lock = threading.Lock()
@@ -265,7 +270,10 @@ class Stepper:
         """
         if topic not in self._queues:
             self._queues[topic] = queue
-            self._handle([Assigned((topic, number), 0) for number in range(self._log.partitions)])
+            places = [(topic, number) for number in range(self._log.partitions)]
+            self._handle([Assigned(place, 0) for place in places])
+            for place in places:
+                self._scheduler.partitions[place].saver = self._saver
 
     def _put_in(self, delayed: DelayedCall) -> None:
         place, row = delayed.place, delayed.row
@@ -302,6 +310,12 @@ class Stepper:
         assert isinstance(row, StoredRow | None)
         return self._keeper.verdicts.pop(handle.id), row
 
+    def _save(self, asked: SaveAsked) -> None:
+        """Save what a call that runs asks for."""
+        with self._turn:
+            self._handle([asked])
+        self._call(asked.entry).checkpoint = state_of(asked.entry)
+
     def _handle(self, events: Sequence[Event]) -> None:
         while True:
             answers: list[Event] = []
@@ -325,6 +339,14 @@ class Stepper:
                     assert entry.deferral is not None
                     entry.deferral = StoredRow(**asdict(entry.deferral), call=self._call(entry))
                 answers += self._keeper.perform(command)
+            case Save(entry=entry, row=row):
+                if row.of < 0:
+                    row = StoredRow(
+                        **{**asdict(row), "headers": entry.record.headers()}, call=self._call(entry)
+                    )
+                answers += self._keeper.perform(Save(entry, row))
+            case SaveAnswered():
+                self._saver.answer(command)
             case OpenStore() | CloseStore() | Erase() | FetchLane() | Release() | Answer():
                 answers += self._keeper.perform(command)
             case Retrying(entry=entry, error=error, due=due):
@@ -347,8 +369,7 @@ class Stepper:
         self._report.buried(entry, burial)
 
     def _call(self, entry: Entry) -> RecordedCall:
-        if entry.row is not None:
-            assert isinstance(entry.row, StoredRow)
+        if isinstance(entry.row, StoredRow):
             return entry.row.call
         record = entry.record
         assert isinstance(record, StoredRecord)

@@ -26,6 +26,8 @@ class Failpoint(StrEnum):
     AFTER_DEFER = "after-defer"
     BEFORE_ERASE = "before-erase"
     AFTER_ERASE = "after-erase"
+    BEFORE_SAVE = "before-save"
+    AFTER_SAVE = "after-save"
     AFTER_DUE = "after-due"
     IN_CATCH_UP = "in-catch-up"
 

@@ -30,6 +30,8 @@ from ..core.commands import (
     Release,
     Resume,
     Retrying,
+    Save,
+    SaveAnswered,
     Start,
     Suspecting,
 )
@@ -61,6 +63,7 @@ from .executor import Executor
 from .failpoint import Failpoint, failpoint
 from .overtime import Overtime
 from .report import Report
+from .saves import Saves
 from .timelimit import TimeLimits
 
 log = logging.getLogger("kjobs.worker")
@@ -85,6 +88,7 @@ class Loop:
         executor: runs calls.
         burial: writes dead letters.
         keeper: keeps the deferred store.
+        saves: what jobs want to be saved.
         limits: the time limits of running calls.
         overtime: the calls that may outlast them.
         report: tells what happens.
@@ -101,6 +105,7 @@ class Loop:
         executor: Executor,
         burial: Burial,
         keeper: Keeper,
+        saves: Saves,
         limits: TimeLimits,
         overtime: Overtime,
         report: Report,
@@ -113,6 +118,7 @@ class Loop:
         self._executor = executor
         self._burial = burial
         self._keeper = keeper
+        self._saves = saves
         self._limits = limits
         self._overtime = overtime
         #: A call that cannot be ended runs in this process, which is to make room for another one.
@@ -175,10 +181,12 @@ class Loop:
 
     def _from_slots(self) -> list[Event]:
         gathered: list[Event] = []
+        askers = self._saves.take()
         if entries := self._executor.collect():
             failpoint(Failpoint.AFTER_EFFECT)
             self._report.finished(sum(1 for entry in entries if entry.outcome is OK))
             gathered.append(Finished(entries))
+        gathered += [asker.asked for asker in askers if not asker.gone]
         if returned := self._executor.collect_returned():
             gathered.append(Recalled(returned))
         for answer, burial, error in self._burial.collect():
@@ -255,8 +263,10 @@ class Loop:
                     answers.append(Recalled(recalled))
             case BuryEntry(entry=entry):
                 self._burial.bury(entry)
-            case OpenStore() | CloseStore() | Defer() | Erase() | FetchLane() | Release() | Answer():
+            case OpenStore() | CloseStore() | Defer() | Erase() | Save() | FetchLane() | Release() | Answer():
                 self._keeper.perform(command)
+            case SaveAnswered():
+                self._saves.answer(command)
             case Retrying(entry=entry, error=error, due=due):
                 self._report.retrying(entry, error, due, self._clock.now())
             case Dropped(entry=entry, why=why):
@@ -283,6 +293,8 @@ class Loop:
             case Lost(places=places):
                 self._report.lost(places)
         self._handle([event])
+        if isinstance(event, Assigned):
+            self.scheduler.partitions[event.place].saver = self._saves
 
     def revoke(self, places: Sequence[Place]) -> None:
         """Let partitions go: wait for what runs of them, commit, forget. Called while polling."""

@@ -46,6 +46,7 @@ from .link import Link
 from .loop import Loop
 from .report import Report, spelled
 from .resident import resident
+from .saves import Saves
 from .signs import Signs
 from .turns import Turns
 from .turnstile import Turnstile
@@ -150,6 +151,7 @@ class Worker:
             version=__version__,
             told=self._executor.tell,
         )
+        saves = Saves(self._executor.tell)
         self._stores = opener(settings)
         self._stores.check()
         self._keeper = Keeper(
@@ -176,6 +178,7 @@ class Worker:
             executor=self._executor,
             burial=burial,
             keeper=self._keeper,
+            saves=saves,
             limits=self._invoker.limits,
             overtime=self._invoker.overtime,
             report=self._report,

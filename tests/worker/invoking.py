@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kjobs import App
-from kjobs.core.deferral import StoredRecord
+from kjobs.core.transfer import StoredRecord
 from kjobs.core.deferred import Rank, Row
 from kjobs.core.outcome import Outcome
 from kjobs.core.partition import Entry, Partition
