@@ -341,9 +341,8 @@ class Stepper:
                 answers += self._keeper.perform(command)
             case Save(entry=entry, row=row):
                 if row.of < 0:
-                    row = StoredRow(
-                        **{**asdict(row), "headers": entry.record.headers()}, call=self._call(entry)
-                    )
+                    known = {**asdict(row), "headers": entry.record.headers()}
+                    row = StoredRow(**known, call=self._call(entry))
                 answers += self._keeper.perform(Save(entry, row))
             case SaveAnswered():
                 self._saver.answer(command)

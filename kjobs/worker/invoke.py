@@ -64,6 +64,7 @@ class Invoker:
         now: the worker's clock, in epoch seconds.
         draw: a random number in [0, 1), for the jitter of backoffs.
         isolated: makes an attempt in a process of its own; None if this is one.
+        timely: whether calls have come in time is known already.
         turnstile: limits how many calls of a job run; None: another one does, or they run one by one.
     """
 
@@ -77,7 +78,9 @@ class Invoker:
         draw: Callable[[], float] = random.random,
         isolated: Callable[[Context, Policy], Outcome] | None = None,
         turnstile: Turnstile | None = None,
+        timely: bool = False,
     ) -> None:
+        self._timely = timely
         self._turnstile = turnstile
         self._isolated = isolated
         self._queues = queues
@@ -113,7 +116,7 @@ class Invoker:
         if runner is None:
             return Condemned(Reason.UNKNOWN_JOB, self._unknown(envelope.job))
         if envelope.due is not None or envelope.expires is not None or entry.row is not None:
-            untimely = self._untimely(entry, envelope, runner.policy)
+            untimely = None if self._timely else self._untimely(entry, envelope, runner.policy)
             if untimely is not None:
                 return untimely
         if (entry.suspect or runner.policy.isolate is not None) and self._isolated is not None:
@@ -226,8 +229,7 @@ class Invoker:
             expires = row.expires_ms  # it was moved to another time
         elif (row is None or row.source is not None) and envelope.due is not None and envelope.due > now_ms:
             return Early(envelope.due / 1000, policy)  # it was put into the queue all the same
-        # What has been tried has started in time.
-        if expires is not None and expires < now_ms and not entry.failures and not _replayed(entry):
+        if expires is not None and expires < now_ms and not _has_started(entry):
             return Expired(expires / 1000)
         return None
 
@@ -282,6 +284,8 @@ def classify(error: BaseException, policy: Policy, draw: Callable[[], float] = r
             return Failed(error, policy, draw())
 
 
-def _replayed(entry: Entry) -> bool:
-    """Whether the call was replayed from the dead letter queue: then its expiry no longer counts."""
+def _has_started(entry: Entry) -> bool:
+    """Whether a call was tried before: it has started in time then, and its expiry no longer counts."""
+    if entry.failures or entry.crashes or (entry.row is not None and entry.row.state is not None):
+        return True
     return any(name == "kj-replay-of" for name, _ in headers_of(entry.record))

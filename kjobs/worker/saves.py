@@ -119,8 +119,8 @@ def judge(answered: SaveAnswered | None, patience: float = PATIENCE) -> None:
     """
     if answered is None:
         raise CheckpointFailed(
-            f"checkpoint(): it is not known after {patience:g} s whether the state is stored. It may be, or may "
-            "be yet. Is Kafka away? If the call has to begin again, it may begin with the state before.",
+            f"checkpoint(): it is not known after {patience:g} s whether the state is stored. It may be, or "
+            "may be yet. Is Kafka away? If the call has to begin again, it may begin with the state before.",
             definite=False,
         )
     match answered.fate:

@@ -32,12 +32,15 @@ class Jobs(NamedTuple):
 
     act: Job[..., None]
     burst: Job[..., None]
+    climb: Job[..., None]
     crack: Job[..., None]
     drift: Job[..., Any]
     grip: Job[..., None]
     hold: Job[..., None]
     hurry: Job[..., None]
     stick: Job[..., None]
+    rove: Job[..., Any]
+    trek: Job[..., None]
     wait: Job[..., None]
     yielding: Job[..., None]
 
@@ -52,12 +55,15 @@ def declare(app: App) -> Jobs:
     return Jobs(
         act=job(name="act", retry_on=(ValueError,))(act),
         burst=job(name="burst")(burst),
+        climb=job(name="climb")(climb),
         crack=job(name="crack", isolate=True)(crack),
         drift=job(name="drift", retry_on=(ValueError,))(drift),
         grip=job(name="grip")(grip),
         hold=job(name="hold")(hold),
         hurry=job(name="hurry", timeout=0.1)(hurry),
         stick=job(name="stick", timeout=0.2)(stick),
+        rove=job(name="rove")(rove),
+        trek=job(name="trek", isolate=True)(trek),
         wait=job(name="wait")(wait),
         yielding=job(name="yielding", order="relaxed")(yielding),
     )
@@ -126,6 +132,56 @@ def _mark(marks: str) -> int:
     with Path(marks).open("a", encoding="utf-8") as file:
         file.write(f"{os.getpid()}\n")
     return len(Path(marks).read_text(encoding="utf-8").split())
+
+
+def climb(folder: str, steps: int, crashing: int = 0) -> None:
+    """Make steps, each when it is let go on, and store each that is made.
+
+    Args:
+        folder: ``begun`` is appended to with what each attempt begins with, and ``made`` with each step; a
+            file ``go-N`` lets step N be made, a file ``go`` all of them.
+        steps: how many.
+        crashing: a step after which the process crashes, the first time.
+    """
+    call, place = current(), Path(folder)
+    _note(place / "begun", str(call.state))
+    for step in range(call.state or 0, steps):
+        until(lambda step=step: _may_go(place, step) or call.cancelled, f"step {step} may be made")  # type: ignore[misc]
+        if not _may_go(place, step):
+            raise Snooze(0)  # the worker stops, or gives its partition away
+        _note(place / "made", str(step))
+        call.checkpoint(step + 1)
+        if step + 1 == crashing and len((place / "begun").read_text().split()) == 1:
+            ctypes.string_at(0)
+    witness().effect(ok=True)
+
+
+def trek(folder: str, steps: int, crashing: int = 0) -> None:
+    """Do what ``climb`` does, in a process of its own."""
+    climb(folder, steps, crashing)
+
+
+async def rove(folder: str, steps: int) -> None:
+    """Do what ``climb`` does, in the event loop."""
+    call, place = current(), Path(folder)
+    _note(place / "begun", str(call.state))
+    for step in range(call.state or 0, steps):
+        while not (_may_go(place, step) or call.cancelled):
+            await asyncio.sleep(0.01)
+        if not _may_go(place, step):
+            raise Snooze(0)
+        _note(place / "made", str(step))
+        await call.acheckpoint(step + 1)
+    witness().effect(ok=True)
+
+
+def _may_go(place: Path, step: int) -> bool:
+    return (place / "go").exists() or (place / f"go-{step}").exists()
+
+
+def _note(file: Path, line: str) -> None:
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(f"{line}\n")
 
 
 def grip(mark: str) -> None:

@@ -17,14 +17,16 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from ...app import App
+from ...core.deferred import Row
 from ...core.events import Place
 from ...core.outcome import OK, Condemned, Discarded, Failed, Outcome, Snoozed, is_retried
 from ...core.partition import Entry, Partition
-from ...core.ports import Headers
+from ...core.ports import Headers, Saver
 from ...core.verdict import Retry
 from ..fibres import Aside, AsyncCall
 from ..invoke import Invoker
 from . import wire
+from .saver import CellSaver
 
 #: Seconds between two looks whether a call's time is up.
 _LOOK = 0.05
@@ -35,9 +37,10 @@ _MESSAGE, _TRACE = 10_000, 50_000
 class Stand:
     """What a call in a cell can see of its partition."""
 
-    def __init__(self, place: Place, epoch: int) -> None:
+    def __init__(self, place: Place, epoch: int, saver: Saver) -> None:
         self.place = place
         self.epoch = epoch
+        self.saver = saver
         #: False: the call should end soon.
         self.open = True
 
@@ -89,6 +92,7 @@ class Cell:
         self._now = now
         self._orders: queue.SimpleQueue[wire.Order | None] = queue.SimpleQueue()
         self._stand: Stand | None = None
+        self._saver = CellSaver(connection)
         self._limits = Limits()
         self._enforce: Callable[[], None] = lambda: None
 
@@ -103,7 +107,7 @@ class Cell:
         while (order := self._orders.get()) is not None:
             try:
                 wire.send(self._connection, wire.Begun())
-                wire.send(self._connection, self._obey(order))
+                self._saver.end(self._obey(order))
             except OSError:
                 return
 
@@ -111,6 +115,8 @@ class Cell:
         while (request := wire.receive_request(self._connection)) is not None:
             if isinstance(request, wire.Order):
                 self._orders.put(request)
+            elif isinstance(request, wire.SaveAnswered):
+                self._saver.answer(request)
             elif self._stand is not None:
                 self._stand.open = False
         # Nobody wants to know any more how the call ends, and it will run again elsewhere.
@@ -122,7 +128,7 @@ class Cell:
             self._enforce()
 
     def _obey(self, order: wire.Order) -> wire.Answer:
-        stand = self._stand = Stand((order.topic, order.partition), order.epoch)
+        stand = self._stand = Stand((order.topic, order.partition), order.epoch, self._saver)
         record = OrderedRecord(order)
         entry = Entry(
             cast(Partition, stand),
@@ -131,11 +137,17 @@ class Cell:
             record,
             len(record),
             failures=order.failures,
+            row=Row(id="", value=order.value, due_ms=0, state=order.state),
             rank=(order.position, 0),
         )
         invoker = Invoker(
-            self._app.jobs, self._app.middleware, queues={order.topic: order.queue}, now=self._now
+            self._app.jobs,
+            self._app.middleware,
+            queues={order.topic: order.queue},
+            now=self._now,
+            timely=True,
         )
+        self._saver.begin(entry)
         self._enforce = invoker.limits.enforce
         self._limits.set(order.memory, order.cpu)
         try:

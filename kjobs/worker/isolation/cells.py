@@ -112,7 +112,11 @@ class Cells:
         self._closed = False
 
     def run(
-        self, order: wire.Order, cancelled: Callable[[], bool], limit: float | None
+        self,
+        order: wire.Order,
+        cancelled: Callable[[], bool],
+        limit: float | None,
+        save: Callable[[wire.Save], wire.SaveAnswered],
     ) -> wire.Answer | Died:
         """Run a call, and wait for its end.
 
@@ -120,16 +124,22 @@ class Cells:
             order: the call.
             cancelled: whether it should end soon.
             limit: seconds after which its cell is killed; None for never.
+            save: saves a state, and waits for that.
         """
         while True:
             cell = self._take()
-            ended = self._attend(cell, order, cancelled, limit)
+            ended = self._attend(cell, order, cancelled, limit, save)
             if isinstance(ended, Died) and not ended.begun and cell.proven and not self._closed:
                 continue  # it ended between two calls, which says nothing of either
             return ended
 
     def _attend(
-        self, cell: _Process, order: wire.Order, cancelled: Callable[[], bool], limit: float | None
+        self,
+        cell: _Process,
+        order: wire.Order,
+        cancelled: Callable[[], bool],
+        limit: float | None,
+        save: Callable[[wire.Save], wire.SaveAnswered],
     ) -> wire.Answer | Died:
         """Give a call to a cell, and wait for its end."""
         begun = told = False
@@ -149,11 +159,16 @@ class Cells:
                     report = wire.receive_report(cell.socket)
                     if report is None:
                         return self._died(cell, begun=begun)
-                    if not isinstance(report, wire.Begun):
-                        self._put_back(cell)
-                        return report
-                    begun = True
-                    until = None if limit is None else time.monotonic() + limit
+                    match report:
+                        case wire.Begun():
+                            begun = True
+                            until = None if limit is None else time.monotonic() + limit
+                        case wire.Save():
+                            with contextlib.suppress(OSError):
+                                wire.send(cell.socket, save(report))
+                        case _:
+                            self._put_back(cell)
+                            return report
                 if until is not None and time.monotonic() >= until:
                     return self._died(cell, begun=begun, late=True)
                 if not told and cancelled():

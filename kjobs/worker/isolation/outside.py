@@ -8,10 +8,12 @@ from dataclasses import replace
 from functools import cache
 from typing import assert_never
 
-from ...context import Context
 from ...core.isolation import Isolation
+from ...context import Context, state_of
 from ...core.outcome import OK, Condemned, Crashed, Discarded, Failed, Outcome, Reason, Snoozed
+from ...core.partition import Entry
 from ...core.policy import Policy
+from ...errors import CheckpointError, CheckpointRefused
 from ...kafka.message import headers_of
 from ..overtime import HARD, Unstoppable
 from . import wire
@@ -41,7 +43,9 @@ def isolated(context: Context, policy: Policy, cells: Cells, draw: Callable[[], 
         draw: a random number in [0, 1), for the jitter of backoffs.
     """
     limit = None if policy.timeout is None else policy.timeout + HARD
-    answer = cells.run(_order(context, policy), lambda: context.cancelled, limit)
+    answer = cells.run(
+        _order(context, policy), lambda: context.cancelled, limit, lambda asked: _save(context.entry, asked)
+    )
     match answer:
         case wire.Succeeded():
             return OK
@@ -79,6 +83,20 @@ def isolated(context: Context, policy: Policy, cells: Cells, draw: Callable[[], 
             assert_never(answer)
 
 
+def _save(entry: Entry, asked: wire.Save) -> wire.SaveAnswered:
+    """Save what a call in a cell wants to be saved."""
+    saver = entry.partition.saver
+    # As of a call that is no cell's: a slot must not go on with the next one of the key by itself.
+    entry.more = False
+    try:
+        if saver is None:
+            raise CheckpointRefused("checkpoint(): nothing here can store a state")
+        saver.save(entry, asked.state)
+    except CheckpointError as error:
+        return wire.SaveAnswered(asked.number, type(error).__name__, str(error), error.definite)
+    return wire.SaveAnswered(asked.number)
+
+
 def _last(died: Died) -> str:
     return f"; its last words:\n{died.words}" if died.words.strip() else ""
 
@@ -101,6 +119,7 @@ def _order(context: Context, policy: Policy) -> wire.Order:
         position=entry.position,
         memory=limits.bytes,
         cpu=limits.cpu_seconds,
+        state=state_of(entry),
     )
 
 

@@ -22,6 +22,7 @@ class Order(msgspec.Struct, frozen=True, tag=True):
         epoch, position: for its fencing token.
         memory: bytes of address space; None for no limit.
         cpu: seconds of processor time; None for no limit.
+        state: what the call has saved of how far it is; None if nothing.
     """
 
     topic: str
@@ -37,6 +38,23 @@ class Order(msgspec.Struct, frozen=True, tag=True):
     position: int
     memory: int | None = None
     cpu: float | None = None
+    state: bytes | None = None
+
+
+class SaveAnswered(msgspec.Struct, frozen=True, tag=True):
+    """What became of a state that was to be saved.
+
+    Attributes:
+        number: of the request.
+        error: the kind of what is to be raised; "" if it is saved.
+        text: what that is to say.
+        definite: it is known not to be saved.
+    """
+
+    number: int
+    error: str = ""
+    text: str = ""
+    definite: bool = True
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):
@@ -60,6 +78,18 @@ class Trouble(msgspec.Struct, frozen=True):
 
 class Begun(msgspec.Struct, frozen=True, tag=True):
     """From here on the call runs: a cell that ends before this has not touched it."""
+
+
+class Save(msgspec.Struct, frozen=True, tag=True):
+    """The job wants a state to be saved.
+
+    Attributes:
+        number: of the request, for its answer.
+        state: as JSON.
+    """
+
+    number: int
+    state: bytes
 
 
 class Succeeded(msgspec.Struct, frozen=True, tag=True):
@@ -101,8 +131,8 @@ class Condemned(msgspec.Struct, frozen=True, tag=True):
 
 
 Answer = Succeeded | Failed | Snoozed | Discarded | Condemned
-Request = Order | Cancel
-Report = Begun | Answer
+Request = Order | Cancel | SaveAnswered
+Report = Begun | Save | Answer
 
 _encode = msgspec.msgpack.Encoder().encode
 _request: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
