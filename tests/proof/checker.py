@@ -10,8 +10,8 @@ commits never go back · I10 duplicates only where a fault explains them · I11 
 I12 never early · I13 of each delayed call one copy and not none, and verdicts that are true · I14
 attempts exact · I15 dead letters complete · I16 dead or done, not both · I17 no crash for ever · I18
 undecodable records are buried · I19 gaps are told · I20 commits reach the end · I23 log order is call
-order · I24 one offset, one call · I25 bounded · I26 stops when told · H0 the history contradicts itself,
-and proves nothing.
+order · I24 one offset, one call · I25 bounded · I26 stops when told · I30 attempts go on with what was
+saved last · H0 the history contradicts itself, and proves nothing.
 
 Everything is linear in the length of the history, up to sorting.
 """
@@ -41,6 +41,7 @@ from .invariants_order import no_overtaking, replay_is_a_suffix
 from .invariants_ownership import fences_rise, leases_are_earned, no_overlap, starts_are_owned
 from .invariants_places import delayed_calls_keep_their_place
 from .invariants_process import memory_is_bounded, stops_when_told
+from .invariants_states import attempts_go_on_with_what_was_saved, what_is_refused_is_not_written
 from .story import Story
 from .telling import tell
 from .violations import Findings, Violation
@@ -75,6 +76,8 @@ _INVARIANTS: Final[tuple[_Invariant, ...]] = (
     verdicts_are_true,
     what_is_withdrawn_ends,
     attempts_are_exact,
+    attempts_go_on_with_what_was_saved,
+    what_is_refused_is_not_written,
     dead_letters_are_complete,
     dead_or_done,
     crashes_end,

@@ -146,7 +146,10 @@ class LeaseUntil(Event, frozen=True, kw_only=True):
 
 
 class Started(Event, frozen=True, kw_only=True):
-    """An attempt began. ``call`` is None for a record that cannot be decoded, if it gets this far."""
+    """An attempt began. ``call`` is None for a record that cannot be decoded, if it gets this far.
+
+    ``state``: with what it goes on; None if with nothing, or if that is not told.
+    """
 
     call: str | None
     place: Place
@@ -154,6 +157,28 @@ class Started(Event, frozen=True, kw_only=True):
     key: bytes | None = None
     attempt: int = 1
     epoch: int
+    state: str | None = None
+
+
+class Saving(Event, frozen=True, kw_only=True):
+    """A call that runs asks for a state to be saved; of one name there is only one."""
+
+    call: str
+    place: Place
+    offset: int
+    epoch: int
+    state: str
+
+
+class SaveTold(Event, frozen=True, kw_only=True):
+    """A call that runs was told what became of a state.
+
+    ``fate``: "saved"; "refused" or "failed", if it is not saved for certain; or "unknown".
+    """
+
+    call: str
+    state: str
+    fate: str
 
 
 class Ended(Event, frozen=True, kw_only=True):
@@ -240,6 +265,7 @@ class DelayedLogged(Event, frozen=True, kw_only=True):
         epoch: of the assignment in which it was written.
         of: the offset of the record that it goes on from, or ends; a later one it does not replace.
         value_digest: of its value.
+        state: what the call has saved last.
     """
 
     place: Place
@@ -255,6 +281,7 @@ class DelayedLogged(Event, frozen=True, kw_only=True):
     request: str = ""
     verdict: str = ""
     value_digest: str = ""
+    state: str | None = None
 
 
 class Compacted(Event, frozen=True, kw_only=True):
@@ -407,6 +434,8 @@ AnyEvent: TypeAlias = (
     | LostBy
     | LeaseUntil
     | Started
+    | Saving
+    | SaveTold
     | Ended
     | Effect
     | Buried

@@ -31,6 +31,8 @@ from .history import (
     Place,
     Result,
     RevokedFrom,
+    SaveTold,
+    Saving,
     Scheduled,
     Started,
     TermBegan,
@@ -201,7 +203,15 @@ class Script:
 
     # --- attempts ------------------------------------------------------------------------------------
 
-    def start(self, inc: str, what: str | Logged, attempt: int = 1, *, epoch: int | None = None) -> Run:
+    def start(
+        self,
+        inc: str,
+        what: str | Logged,
+        attempt: int = 1,
+        *,
+        epoch: int | None = None,
+        state: str | None = None,
+    ) -> Run:
         """Begin an attempt."""
         record = self.record(what)
         run = Run(inc, record, attempt, self._epochs[inc, home(record.place)] if epoch is None else epoch)
@@ -215,9 +225,29 @@ class Script:
                 key=record.key,
                 attempt=attempt,
                 epoch=run.epoch,
+                state=state,
             )
         )
         return run
+
+    def save(self, run: Run, state: str, fate: str = "saved", *, written: bool = True) -> None:
+        """Let a call that runs save a state; ``written``: it is in the log of the deferred store."""
+        record = run.record
+        assert record.call is not None
+        ask = Saving(
+            self.tick(),
+            run.inc,
+            call=record.call,
+            place=record.place,
+            offset=record.offset,
+            epoch=run.epoch,
+            state=state,
+        )
+        self.add(ask)
+        if written:
+            self.store(run.inc, record.call, failures=run.attempt - 1, state=state)
+        if fate:
+            self.add(SaveTold(self.tick(), run.inc, call=record.call, state=state, fate=fate))
 
     def effect(self, run: Run, *, exact: bool = False) -> None:
         """Let the body of the job do its work; ``exact``: it also says at which record."""
@@ -358,6 +388,7 @@ class Script:
         due_in: float = 0.0,
         failures: int = 0,
         rank: tuple[int, int] | None = None,
+        state: str | None = None,
     ) -> None:
         """Write a call to the deferred store's log, acknowledged: for a retry, or behind one."""
         record = self._first[call]
@@ -365,7 +396,7 @@ class Script:
             self._names[call] = f"{call}@{record.offset}"
             rank = (record.offset, 1 << 53) if rank is None else rank
         self.tick()
-        self._log(inc, call, what="call", due=self.now + due_in, failures=failures, rank=rank)
+        self._log(inc, call, what="call", due=self.now + due_in, failures=failures, rank=rank, state=state)
         self._settle(record)
 
     def erase(self, inc: str, call: str) -> None:

@@ -53,6 +53,7 @@ class Record:
         displaced: seq from which on it may have no place in the order of its key: it was to be moved.
         wishes: what others wanted of it, in the order of the log.
         ends: seqs of the records in that log by which workers ended it.
+        states: what it asked to be saved, in that order.
     """
 
     place: Place
@@ -79,6 +80,7 @@ class Record:
     displaced: int = NEVER
     wishes: list[Wish] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
 
     @property
     def excused(self) -> bool:
@@ -133,6 +135,24 @@ class Wish:
     answered: int = NEVER
     verdict: str = ""
     inc: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class State:
+    """A state that a call that runs asked to be saved.
+
+    Attributes:
+        seq: of the request.
+        session: of the attempt that asked.
+        told: seq of the answer.
+        fate: the answer.
+    """
+
+    name: str
+    seq: int
+    session: Session | None
+    told: int = NEVER
+    fate: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -192,6 +212,7 @@ class Attempt:
         effect: seq of the first time that its body did its work.
         lease: until when its process might begin calls when it began; None if not told yet.
         heard: when its process had last heard from the group.
+        state: with what it began.
     """
 
     record: Record
@@ -207,6 +228,7 @@ class Attempt:
     effect: int = NEVER
     result: Result | None = None
     due: float | None = None
+    state: str | None = None
 
     @property
     def ok(self) -> bool:

@@ -37,6 +37,8 @@ from .history import (
     Place,
     Replayed,
     RevokedFrom,
+    SaveTold,
+    Saving,
     Scheduled,
     Started,
     TermBegan,
@@ -45,7 +47,7 @@ from .history import (
     home,
 )
 from .shelving import read_stores
-from .story import NEVER, Attempt, Lease, Log, Outage, Placing, Process, Record, Session, Story
+from .story import NEVER, Attempt, Lease, Log, Outage, Placing, Process, Record, Session, State, Story
 from .violations import Findings
 
 _Handler = Callable[[int, Any], None]
@@ -180,6 +182,7 @@ class _Deeds:
         self._story = story
         self._config = config
         self._findings = findings
+        self._states: dict[str, State] = {}
         self._floors: dict[Place, int] = {}
         self._faults: dict[tuple[str, str], Outage] = {}
 
@@ -190,6 +193,8 @@ class _Deeds:
             LostBy: lambda seq, event: self._let_go(seq, event, "lost"),
             LeaseUntil: self._lease,
             Started: self._started,
+            Saving: self._saving,
+            SaveTold: self._save_told,
             Ended: self._ended,
             Effect: self._effect,
             Buried: self._buried,
@@ -293,6 +298,18 @@ class _Deeds:
         attempt = self._attempt(seq, event, process.epochs.get((home(event.place), event.epoch)))
         process.running.setdefault((event.place, event.offset), []).append(attempt)
         process.latest[event.call] = attempt
+        attempt.state = event.state
+
+    def _saving(self, seq: int, event: Saving) -> None:
+        session = self._alive(seq, event).epochs.get((home(event.place), event.epoch))
+        state = State(event.state, seq, session)
+        self._states[event.state] = state
+        self._log(event.place).records[event.offset].states.append(state)
+
+    def _save_told(self, seq: int, event: SaveTold) -> None:
+        self._alive(seq, event)
+        state = self._states[event.state]
+        state.told, state.fate = seq, event.fate
 
     def _ended(self, seq: int, event: Ended) -> None:
         process = self._alive(seq, event)

@@ -17,6 +17,7 @@ from . import (  # noqa: F401
     bad_histories_delayed,
     bad_histories_ends,
     bad_histories_frame,
+    bad_histories_states,
     good_histories_delayed,
     good_histories_quiet,
 )

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kjobs import App
-from kjobs.core.transfer import StoredRecord
 from kjobs.core.deferred import Rank, Row
 from kjobs.core.outcome import Outcome
 from kjobs.core.partition import Entry, Partition
 from kjobs.core.ports import Headers
+from kjobs.core.transfer import StoredRecord
 from kjobs.worker.fibres import Aside, AsyncCall
 from kjobs.worker.invoke import Invoker
 from tests.core.record import FakeRecord

@@ -38,7 +38,7 @@ class Callers:
     def enqueue(self, name: str) -> None:
         """Put a call into the queue."""
         world = self._world
-        what = script(world.plan, world.rng)
+        what = script(world.plan, world.rng, world.save_rng)
         key, number = self._key()
         log = world.logs[world.place(number)]
         if world.chance(world.plan.log_gap):
@@ -67,7 +67,7 @@ class Callers:
         """Delay a call; now and then in place of an earlier one of the same id."""
         world = self._world
         plan, rng = world.plan, world.rng
-        what = script(plan, rng)
+        what = script(plan, rng, world.save_rng)
         if {"early", "undecodable"} & set(what.endings):
             return self.schedule(name)
         key, number = self._key()

@@ -25,6 +25,8 @@ from kjobs.core.commands import (
     Release,
     Resume,
     Retrying,
+    Save,
+    SaveAnswered,
     Start,
     Suspecting,
 )
@@ -314,8 +316,10 @@ class Incarnation:
             case Recall(places=places):
                 if taken := self.slots.recall(places):
                     answers.append(Recalled(taken))
-            case OpenStore() | CloseStore() | Defer() | Erase() | FetchLane() | Release() | Answer():
+            case OpenStore() | CloseStore() | Defer() | Erase() | Save() | FetchLane() | Release() | Answer():
                 self.keeper.perform(command)
+            case SaveAnswered():
+                self.slots.answer(command)
             case BuryEntry(entry=entry):
                 self.slots.decided(entry, None)
                 assert entry.burial is not None

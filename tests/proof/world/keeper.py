@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kjobs.core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenStore, Release
-from kjobs.core.deferred import Change, End
-from kjobs.core.events import Deferred, Erased, Event, NotDeferred, NotErased, Place
-from kjobs.core.partition import Entry
+from kjobs.core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenStore, Release, Save
+from kjobs.core.deferred import Change, End, Row
+from kjobs.core.events import Deferred, Erased, Event, NotDeferred, NotErased, NotSaved, Place, Saved
 from kjobs.deferred.shelf import Shelf
+from kjobs.deferred.work import Order
 
 from .changelog import Changelog
 from .disk import QUEUE_ID, DiskStore, DiskTrouble
@@ -21,7 +21,7 @@ from .disk import QUEUE_ID, DiskStore, DiskTrouble
 if TYPE_CHECKING:
     from .incarnation import Incarnation
 
-Command = OpenStore | CloseStore | Defer | Erase | FetchLane | Release | Answer
+Command = OpenStore | CloseStore | Defer | Erase | Save | FetchLane | Release | Answer
 
 #: Seconds before something that failed is tried again.
 _PAUSE = 0.3
@@ -43,7 +43,7 @@ class Work:
         self.read_at = 0.0
         self.write_at = 0.0
         self.failed_until = 0.0
-        self.postponed: list[Entry] = []
+        self.postponed: list[Order] = []
 
     @property
     def store(self) -> DiskStore:
@@ -60,7 +60,7 @@ class Keeper:
         self._worker = worker
         self._world = worker.world
         self._orders: deque[Command] = deque()
-        self._acks: deque[tuple[Work, Change, Entry | None, bool]] = deque()
+        self._acks: deque[tuple[Work, Change, Order | None, bool, bool]] = deque()
         #: What happened, with the order to open the store that it comes of; None if it is about an entry.
         self._events: deque[tuple[OpenStore | None, Event]] = deque()
         #: By partition, the order of its present assignment.
@@ -167,8 +167,8 @@ class Keeper:
                 case CloseStore(places=places):
                     for place in places:
                         self._close(place)
-                case Defer(entry=entry) | Erase(entry=entry):
-                    self._write_entry(entry)
+                case Defer() | Erase() | Save():
+                    self._write_order(command)
                 case FetchLane(place=place, key=key, read=read):
                     if (work := self.works.get(place)) is not None:
                         self._guarded(work, self._fetch_lane, work, key, read)
@@ -301,28 +301,32 @@ class Keeper:
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def _write_entry(self, entry: Entry) -> None:
+    def _write_order(self, order: Order) -> None:
+        entry = order.entry
         work = self.works.get(entry.partition.place)
         if entry.partition.closed or work is None:
             return
-        change: Change
-        if entry.ended:
-            assert entry.row is not None
-            change = End(id=entry.row.id, of=entry.row.offset)
-        else:
-            assert entry.deferral is not None
-            change = entry.deferral
+        change: Row | End
+        match order:
+            case Erase():
+                assert entry.row is not None
+                change = End(id=entry.row.id, of=entry.row.offset)
+            case Save(row=row):
+                change = row
+            case Defer():
+                assert entry.deferral is not None
+                change = entry.deferral
         if work.postponed or not work.shelf.may_write(change):
-            work.postponed.append(entry)
+            work.postponed.append(order)
         else:
-            self._write(work, work.shelf.signed(change), entry)
+            self._write(work, work.shelf.signed(change, stays=isinstance(order, Save)), order)
 
     def _write_postponed(self, work: Work) -> None:
         for _ in range(len(work.postponed)):
-            entries, work.postponed = work.postponed, []
-            self._write_entry(entries[0])
-            work.postponed += entries[1:]
-            if work.postponed and work.postponed[0] is entries[0]:
+            orders, work.postponed = work.postponed, []
+            self._write_order(orders[0])
+            work.postponed += orders[1:]
+            if work.postponed and work.postponed[0] is orders[0]:
                 break
 
     def _write_wishes(self, work: Work) -> None:
@@ -333,16 +337,18 @@ class Keeper:
         for wish in wishes:
             self._write(work, wish, None)
 
-    def _write(self, work: Work, change: Change, entry: Entry | None) -> None:
+    def _write(self, work: Work, change: Change, order: Order | None) -> None:
         world, worker = self._world, self._worker
         plan, place = world.plan, work.shelf.place
         lost = world.chance(plan.write_lost)
         mute = world.chance(plan.write_mute)
         twice = world.chance(plan.write_twice)
+        # Whether the client knows, if it does not arrive, that it never left.
+        sure = isinstance(order, Save) and world.save_rng.random() < 0.5
 
         def arrive(reachable: bool) -> None:
             if lost or not reachable:
-                answer(None)
+                answer(None, definite=sure)
                 return
             known = world.append(place, change, worker.name)
             if twice:
@@ -353,11 +359,10 @@ class Keeper:
                 world.rare["a write arrived of which nobody was told"] += 1
             answer(None if mute else known)
 
-        def answer(known: Change | None) -> None:
+        def answer(known: Change | None, *, definite: bool = False) -> None:
             delay = world.rng.uniform(0.0005, plan.ack_lag)
-            world.after(
-                delay, lambda: worker.when_running(lambda: self._answered(work, change, known, entry))
-            )
+            ack = (work, change if known is None else known, order, known is not None, definite)
+            world.after(delay, lambda: worker.when_running(lambda: self._answered(ack)))
 
         self._wires.setdefault(place, deque()).append(arrive)
         world.after(world.rng.uniform(0.001, plan.write_lag), lambda: self._deliver(place))
@@ -377,8 +382,8 @@ class Keeper:
             return
         wire.popleft()(True)
 
-    def _answered(self, work: Work, change: Change, known: Change | None, entry: Entry | None) -> None:
-        self._acks.append((work, change if known is None else known, entry, known is not None))
+    def _answered(self, ack: tuple[Work, Change, Order | None, bool, bool]) -> None:
+        self._acks.append(ack)
         self.wake()
 
     def _take_acks(self) -> None:
@@ -386,16 +391,22 @@ class Keeper:
         others: dict[int, tuple[Work, list[Change]]] = {}
         events: list[Event] = []
         for _ in range(len(self._acks)):
-            work, change, entry, stored = self._acks.popleft()
+            work, change, order, stored, definite = self._acks.popleft()
             if not stored:
-                self._refused(work, change, entry, events)
+                self._refused(work, change, order, events, definite=definite)
                 continue
             if self.works.get(work.shelf.place) is not work:
                 continue
-            group = others if entry is None else ours
+            group = others if order is None else ours
             group.setdefault(id(work), (work, []))[1].append(change)
-            if entry is not None:
-                events.append(Erased(entry) if entry.ended else Deferred(entry))
+            match order:
+                case Erase(entry=entry):
+                    events.append(Erased(entry))
+                case Defer(entry=entry):
+                    events.append(Deferred(entry))
+                case Save(entry=entry):
+                    assert isinstance(change, Row)
+                    self._events.append((None, Saved(entry, change)))
         for wished, groups in ((False, ours), (True, others)):
             for work, changes in groups.values():
                 self._guarded(work, self._acknowledge, work, changes, wished)
@@ -407,14 +418,25 @@ class Keeper:
             work.high = max(work.high, max(change.offset for change in changes) + 1)
         self._tell(work, work.shelf.acknowledged(changes, wished=wished))
 
-    def _refused(self, work: Work, change: Change, entry: Entry | None, events: list[Event]) -> None:
+    def _refused(
+        self, work: Work, change: Change, order: Order | None, events: list[Event], *, definite: bool
+    ) -> None:
         self._world.rare["a write was refused"] += 1
-        if entry is None:
-            work.shelf.refused(change, wished=True)
-            work.write_at = self._world.now + _PAUSE
-        else:
-            work.shelf.refused(change)
-            events.append(NotErased(entry) if entry.ended else NotDeferred(entry))
+        if isinstance(order, Save) and definite:
+            assert isinstance(change, Row)
+            work.shelf.withdrawn(change)
+            events.append(NotSaved(order.entry, "simulated", definite=True))
+            return
+        work.shelf.refused(change, wished=order is None)
+        match order:
+            case None:
+                work.write_at = self._world.now + _PAUSE
+            case Erase(entry=entry):
+                events.append(NotErased(entry))
+            case Defer(entry=entry):
+                events.append(NotDeferred(entry))
+            case Save(entry=entry):
+                events.append(NotSaved(entry, "simulated", definite=False))
 
     # --- life and death --------------------------------------------------------------------------
 

@@ -19,12 +19,14 @@ class Script:
         length: seconds that an attempt takes.
         relaxed: later calls of its key may pass it.
         sweeps: when it crashes, the whole machine goes with it.
+        saves: how often each attempt saves how far it is.
     """
 
     endings: tuple[str, ...]
     length: float
     relaxed: bool
     sweeps: bool = False
+    saves: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,8 @@ class Plan:
     power_lost: float
     poison: float
     sweeping: float
+    saving: float
+    save_patience: float
 
     @property
     def graceful(self) -> bool:
@@ -115,6 +119,7 @@ class Plan:
 def draw(seed: int) -> Plan:
     """The plan of a seed."""
     rng = random.Random(seed)
+    saves = random.Random(seed ^ 0x5A7E)
 
     def sometimes(chance: float, low: float, high: float) -> float:
         return rng.uniform(low, high) if rng.random() < chance else 0.0
@@ -201,10 +206,12 @@ def draw(seed: int) -> Plan:
         # Not more than a few of them, and no pauses of an hour between two crashes.
         poison=0.0 if calm or lasting or piled else sometimes(0.2, 0.02, 0.1),
         sweeping=rng.choice((0.0, 0.5, 1.0)),
+        saving=saves.choice((0.0, 0.0, 0.1, 0.5, 1.0)),
+        save_patience=saves.choice((0.1, 1.0, 5.0)),
     )
 
 
-def script(plan: Plan, rng: random.Random) -> Script:
+def script(plan: Plan, rng: random.Random, save_rng: random.Random) -> Script:
     """What one call of a world does."""
     endings: tuple[str, ...] = ("ok",)
     if rng.random() < plan.trouble:
@@ -228,4 +235,6 @@ def script(plan: Plan, rng: random.Random) -> Script:
         endings = rng.choice((("crash",), ("fail", "crash"), ("crack",), ("crack", "fail", "crack", "ok")))
     length = rng.uniform(1.0, 8.0) if rng.random() < plan.slow else rng.choice((0.0, 0.002, 0.02, 0.1))
     relaxed = rng.random() < plan.relaxed
-    return Script(endings, length, relaxed, sweeps=bool(plan.poison) and rng.random() < plan.sweeping)
+    sweeps = bool(plan.poison) and rng.random() < plan.sweeping
+    saves = save_rng.randint(1, 4) if plan.saving and save_rng.random() < plan.saving else 0
+    return Script(endings, length, relaxed, sweeps, saves)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
-from kjobs.core.events import Event, Finished, Place, Recalled
+from kjobs.core.commands import SaveAnswered
+from kjobs.core.events import Event, Finished, Place, Recalled, SaveAsked
 from kjobs.core.outcome import OK, Crashed, Early, Expired, Outcome
 from kjobs.core.partition import Entry
 from tests.proof import history as h
 
+from .calls import Call
 from .outcomes import outcome_of, result_of
 
 if TYPE_CHECKING:
@@ -33,6 +37,10 @@ class Slots:
         self._done: list[Entry] = []
         self._returned: list[Entry] = []
         self._told: dict[Entry, int] = {}
+        #: What calls want to be saved, and what each of them does when it is told, or waits no more.
+        self._asked: list[SaveAsked] = []
+        self._askers: dict[int, Callable[[str], None]] = {}
+        self._numbers = count(1)
 
     # --- the owner's side ------------------------------------------------------------------------
 
@@ -57,6 +65,8 @@ class Slots:
         if self._done:
             done, self._done = self._done, []
             events.append(Finished(done))
+        asked, self._asked = self._asked, []
+        events += [one for one in asked if one.asker in self._askers]
         if self._returned:
             returned, self._returned = self._returned, []
             events.append(Recalled(returned))
@@ -106,8 +116,11 @@ class Slots:
                 key=entry.key,
                 attempt=attempt,
                 epoch=epoch,
+                state=None if entry.row is None or entry.row.state is None else entry.row.state.decode(),
             )
             world.tell(started)
+            if started.state is not None and not started.state.startswith(f"{name}:"):
+                world.rare["a call goes on with a state in another worker"] += 1
 
         def end() -> None:
             whole = call.script.sweeps or not entry.suspect
@@ -133,11 +146,57 @@ class Slots:
             self._told[entry] = world.tell(ended)
             self._end(entry, outcome, turn)
 
-        world.after(call.script.length if runs else 0.0, lambda: self._worker.when_running(end))
+        saves = call.script.saves if runs else 0
+        part = call.script.length / (saves + 1) if runs else 0.0
+
+        def go_on(left: int) -> None:
+            then = partial(self._save, entry, call, partial(go_on, left - 1)) if left else end
+            world.after(part, lambda: self._worker.when_running(then))
+
+        go_on(saves)
+
+    def _save(self, entry: Entry, call: Call, then: Callable[[], None]) -> None:
+        """What a call does that saves how far it is: ask, wait for the answer, and go on."""
+        world, worker, number = self._world, self._worker, next(self._numbers)
+        assert call.name is not None
+        name, state = call.name, f"{worker.name}:{number}"
+        asking = h.Saving(
+            world.now,
+            worker.name,
+            call=name,
+            place=call.place,
+            offset=call.offset,
+            epoch=entry.partition.epoch,
+            state=state,
+        )
+        world.tell(asking)
+
+        def told(fate: str) -> None:
+            if self._askers.pop(number, None) is None:
+                return
+            if fate:
+                world.tell(h.SaveTold(world.now, worker.name, call=name, state=state, fate=fate))
+                world.rare[f"a state was saved: {fate}"] += 1
+                if fate == "saved" and call.place[0] != entry.partition.place[0]:
+                    world.rare["a state was saved of a delayed call"] += 1
+            then()
+
+        entry.more = False
+        self._askers[number] = told
+        self._asked.append(SaveAsked(entry, state.encode(), number))
+        worker.wake()
+        world.after(world.plan.save_patience, lambda: worker.when_running(lambda: told("")))
+
+    def answer(self, answered: SaveAnswered) -> None:
+        """A call that waits is told what became of its state."""
+        if (asker := self._askers.get(answered.asked.asker)) is not None:
+            asker(answered.fate.value)
 
     def _end(self, entry: Entry, outcome: Outcome, turn: float) -> None:
         """What a slot does after a call: give it back, and go on with the one behind it if it may."""
         entry.outcome = outcome
+        if entry in entry.partition.stored.saving:
+            self._world.rare["a call ended while its state was being saved"] += 1
         if outcome is not OK:
             entry.more = False
         if entry.more and (self._world.now - turn > _TURN or not self._may_run(entry)):

@@ -61,6 +61,13 @@ RARE = frozenset(
         "a partition was given up while calls of it ran",
         "a partition was lost while calls of it ran",
         "a partition was paused",
+        "a state was saved of a delayed call",
+        "a state was saved: failed",
+        "a state was saved: refused",
+        "a state was saved: saved",
+        "a state was saved: unknown",
+        "a call goes on with a state in another worker",
+        "a call ended while its state was being saved",
         "a wish was answered: cancelled",
         "a wish was answered: gone",
         "a wish was answered: moved",
@@ -82,6 +89,8 @@ class World:
     def __init__(self, seed: int) -> None:
         self.plan: Plan = draw(seed)
         self.rng = random.Random(seed ^ 0x5EED)
+        #: What has to do with saved states is drawn apart, so that worlds without them stay as they are.
+        self.save_rng = random.Random(seed ^ 0x5A7ED)
         self.now = 0.0
         self.history: list[h.AnyEvent] = []
         self.rules: dict[str, Rules] = {}
@@ -188,6 +197,7 @@ class World:
                     epoch=change.owner[0],
                     of=change.of if change.of >= 0 else None,
                     value_digest=str(change.value),
+                    state=None if change.state is None else change.state.decode(),
                 )
             case End():
                 return h.DelayedLogged(
