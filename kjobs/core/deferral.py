@@ -20,6 +20,7 @@ from .deferred import Row, Verdict
 from .events import (
     CancelAsked,
     CaughtUp,
+    Certain,
     Deferred,
     Due,
     Erased,
@@ -101,7 +102,7 @@ class Deferral:
 
     def answered(self, event: OfEntry, now: float) -> None:
         """Take in what became of an entry that was given to the store, or what is to be saved of one."""
-        if isinstance(event, SaveAsked | Saved | NotSaved):
+        if isinstance(event, SaveAsked | Saved | Certain | NotSaved):
             self.saves.told(event, now)
             return
         if event.entry.partition.closed:

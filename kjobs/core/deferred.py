@@ -188,6 +188,14 @@ def unaware(later: Row, change: Row | End) -> bool:
     return isinstance(change, Row) and change.of < 0 <= later.of < change.offset < later.offset
 
 
+def outdone(row: Row, change: Row | End) -> bool:
+    """Whether an owner wrote a record of a call after a later owner had: it neither replaces nor ends that.
+
+    It was written by somebody who did not know that the call is another's by now.
+    """
+    return bool(change.owner[1]) and bool(row.owner[1]) and change.owner[0] < row.owner[0]
+
+
 def moved(row: Row, due_ms: int) -> Row:
     """A call at another time; it takes its place in the order of its key then, and has as long to start."""
     expires_ms = row.expires_ms

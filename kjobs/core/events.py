@@ -161,12 +161,17 @@ class SaveAsked(OfEntry):
 
 @dataclass(frozen=True, slots=True)
 class Saved(OfEntry):
-    """The deferred store has a call that runs, with a state.
+    """The deferred store has a call that runs, with a state; whether that counts is told by ``Certain``.
 
     ``row``: as it was written, with its offset.
     """
 
     row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Certain(OfEntry):
+    """What was saved last of a call is what every reader of the log takes for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +270,7 @@ Event = (
     | NotErased
     | SaveAsked
     | Saved
+    | Certain
     | NotSaved
     | CancelAsked
     | MoveAsked

@@ -4,7 +4,7 @@ The first one takes a call of the queue into the deferred store while it runs: w
 offset is finished and the store has the call, as it has one that was taken from there. From then on every
 rule for calls of the store holds for it. Further states are later records of the same call.
 
-    asked ─► written ─► acknowledged ─► whoever asked is told
+    asked ─► written ─► acknowledged ─► read, and nothing of a former owner in its way ─► told
 
 Whoever asked may have stopped waiting, and the attempt may have ended. What is on its way by then is waited
 for before the end of the attempt counts: of one call only one record is written at a time.
@@ -19,7 +19,7 @@ import msgspec
 
 from .commands import Command, Save, SaveAnswered
 from .deferred import Fate, Row
-from .events import NotSaved, SaveAsked, Saved
+from .events import Certain, NotSaved, SaveAsked, Saved
 from .outcome import OK
 from .transfer import row_of
 
@@ -39,6 +39,7 @@ class Saving(msgspec.Struct):
         waiting: who have asked since; of their states only the last one will be written.
         unsure: it was refused, and may be in the log all the same.
         ended: the attempt has ended, and its end waits.
+        written: it is acknowledged.
     """
 
     row: Row
@@ -46,6 +47,7 @@ class Saving(msgspec.Struct):
     waiting: list[SaveAsked] = []
     unsure: bool = False
     ended: bool = False
+    written: bool = False
 
 
 class Saves:
@@ -71,13 +73,15 @@ class Saves:
         self._finished = finished
         self._leased = leased
 
-    def told(self, event: SaveAsked | Saved | NotSaved, now: float) -> None:
+    def told(self, event: SaveAsked | Saved | Certain | NotSaved, now: float) -> None:
         """Take in what is to be saved, and what became of that."""
         match event:
             case SaveAsked():
                 self._asked(event, now)
-            case Saved(entry=entry, row=row) if (saving := _take(entry)) is not None:
+            case Saved(entry=entry, row=row) if (saving := _find(entry)) is not None:
                 self._saved(entry, saving, row, now)
+            case Certain(entry=entry) if (saving := _find(entry)) is not None and saving.written:
+                self._certain(entry, now)
             case NotSaved(entry=entry, definite=True) if (saving := _find(entry)) and not saving.unsure:
                 self._failed(entry, event.why, now)
             case NotSaved(entry=entry) if (saving := _find(entry)) is not None:
@@ -90,6 +94,9 @@ class Saves:
         """An attempt has ended: whether its end must wait, and it counts as running until then."""
         saving = _find(entry)
         if saving is None:
+            return False
+        if saving.written:
+            self._let_go(entry, "the attempt has ended")
             return False
         saving.ended = True
         entry.out = True
@@ -165,6 +172,14 @@ class Saves:
         else:
             # It is known by the offset with which it was given out.
             entry.row = msgspec.structs.replace(row, offset=entry.row.offset)
+        saving.written = True
+        if saving.ended:
+            self._let_go(entry, "the attempt has ended")
+            self._finished([entry], now)
+
+    def _certain(self, entry: Entry, now: float) -> None:
+        saving = _take(entry)
+        assert saving is not None
         if entry.cancelled:
             self._tell(saving.asked, Fate.UNKNOWN, _CANCELLED)
         elif not self._leased(now):
@@ -173,6 +188,13 @@ class Saves:
         else:
             self._tell(saving.asked, Fate.SAVED)
         self._go_on(entry, saving, now)
+
+    def _let_go(self, entry: Entry, why: str) -> None:
+        """Nobody waits for what is being saved any more."""
+        saving = _take(entry)
+        assert saving is not None
+        self._tell(saving.asked, Fate.UNKNOWN, why)
+        self._tell(saving.waiting, Fate.REFUSED, why)
 
     def _failed(self, entry: Entry, why: str, now: float) -> None:
         """The log has not taken a state, for certain."""

@@ -42,6 +42,10 @@ class Debts:
         if self._owed.get(call_id, (0, -1))[1] <= upto:
             self._owed.pop(call_id, None)
 
+    def owes(self, call_id: str) -> bool:
+        """Whether the log does not say what is so of a call."""
+        return call_id in self._owed
+
     def owed(self) -> list[tuple[str, int]]:
         """The calls of which a record is owed, and the last one of each that does not say what is so."""
         return [(call_id, last) for call_id, (_, last) in self._owed.items()]

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from .. import events
 from ..core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenStore, Release, Save
 from ..core.deferred import Change, Row
-from ..core.events import Deferred, Erased, Event, NotDeferred, NotErased, NotSaved, Place, Saved
+from ..core.events import Certain, Deferred, Erased, Event, NotDeferred, NotErased, NotSaved, Place, Saved
 from ..errors import BrokerError, EnqueueError, OutcomeUnknown
 from ..kafka.admin import Admin
 from ..kafka.message import headers_of
@@ -198,6 +198,8 @@ class Keeper:
         self._read()
         self._look()
         for work in self._rack.works.values():
+            if work.saved:
+                self._tell_certain(work)
             if work.postponed:
                 self._scribe.write_postponed(work)
             if work.shelf.wishes:
@@ -381,10 +383,15 @@ class Keeper:
                     assert isinstance(known, Row)
                     # Before what the shelf has to tell, which may be about this very record.
                     self._events.append((None, Saved(entry, known)))
+                    work.saved[known.id] = entry
         for wished, groups in ((False, ours), (True, others)):
             for work, changes in groups.values():
                 self._rack.owe(work, self._acknowledge, work, changes, wished)
         self._events.extend((None, event) for event in told)
+
+    def _tell_certain(self, work: Work) -> None:
+        for call_id in [call_id for call_id in work.saved if work.shelf.is_certain(call_id)]:
+            self._events.append((None, Certain(work.saved.pop(call_id))))
 
     def _acknowledge(self, work: Work, changes: Sequence[Change], wished: bool) -> None:
         if not work.shelf.caught_up:

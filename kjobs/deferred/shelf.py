@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from ..core.deferred import Answered, Change, End, Move, Row, Verdict
+from ..core.deferred import Answered, Change, End, Move, Row, Verdict, outdone
 from ..core.events import CancelAsked, CaughtUp, Event, LaneFetched, Place
 from ..core.ports import DeferredStore
 from .cancels import Cancels
@@ -31,6 +31,8 @@ from .writing import Writing
 ROOM = 1000
 #: Calls of a lane that are fetched at a time, unless it is told otherwise.
 BATCH = 32
+#: Later than every epoch.
+_ANY = 1 << 62
 
 
 class Shelf:
@@ -73,6 +75,8 @@ class Shelf:
         self._echo = Echo(self._stock, self._writing, self._debts, self._cancels)
         #: How far the log is read into this store.
         self._read_to = store.position
+        #: The latest epoch that was read. What an index had from before may be of any.
+        self._latest = _ANY if store.position else 0
         #: Where the log ended when this worker took over.
         self._since: int | None = None
         #: What the scheduler is to be told: if the store fails in the middle of something, it is told later.
@@ -122,7 +126,7 @@ class Shelf:
                 case Row():
                     if change.owner == self.owner:
                         self._echo.read(change, plain, events)
-                    elif self._is_news(change):
+                    elif not self._is_outdone(change, plain, events) and self._is_news(change):
                         if not change.owner[1]:
                             self._replace(change, events)
                         plain.append(self._stock.placed(change))
@@ -130,7 +134,8 @@ class Shelf:
                     if change.owner == self.owner:
                         self._echo.read(change, plain, events)
                     elif not self._is_overdue(change):
-                        plain.append(change)
+                        if not self._is_outdone(change, plain, events):
+                            plain.append(change)
                     elif not self.caught_up or self.store.get(change.id) is not None:
                         self._debts.owe(change.id, change.offset)  # it may overrule what this one believed
                 case End():
@@ -177,6 +182,16 @@ class Shelf:
         else:
             self._writing.refused(change)
 
+    def is_certain(self, call_id: str) -> bool:
+        """Whether what this worker wrote last of a call that runs counts for every reader of the log.
+
+        Everything before it is read, and if something of a former owner was in its way, it is written again.
+        """
+        if not self.caught_up or self._writing.is_busy(call_id) or self._debts.owes(call_id):
+            return False
+        now = self._hands.find(call_id)
+        return now is None or now < self._read_to
+
     def withdrawn(self, change: Row | End) -> None:
         """The log has not taken what the scheduler ordered, for certain, and it will not be ordered again."""
         self._writing.withdrawn(change)
@@ -205,6 +220,21 @@ class Shelf:
                 return False
         # If the store is made anew, what ends it is perhaps not read again yet.
         return not self._writing.is_ended(row)
+
+    def _is_outdone(self, change: Row | End, plain: list[Row | End], events: list[Event]) -> bool:
+        """Whether a later owner than the one of this record had written what there is, before this takeover."""
+        epoch, name = change.owner
+        if self.caught_up or not name:
+            return False
+        if epoch >= self._latest:
+            self._latest = epoch
+            return False
+        self._stock.apply(plain, events)
+        row = self.store.get(change.id)
+        if row is None or not outdone(row, change):
+            return False
+        self._debts.owe(change.id, change.offset)
+        return True
 
     def _is_overdue(self, change: Row | End) -> bool:
         """Whether an earlier owner, who does not know that it is one, wrote it after this one took over."""
@@ -259,6 +289,7 @@ class Shelf:
         """The index was lost: here is another one, into which the log will be read from its position."""
         self._stock.begin_anew(store)
         self._read_to = min(self._read_to, store.position)
+        self._latest = _ANY if store.position else 0
         self._writing.begin_anew()
         self._debts.begin_anew()
         for wish, _ in self._early.take():

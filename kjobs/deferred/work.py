@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.commands import Defer, Erase, OpenStore, Save
 from ..core.events import Place
+from ..core.partition import Entry
 from .opener import LogState
 from .room import Room
 from .shelf import Shelf
@@ -44,5 +45,7 @@ class Work:
         self.room: Room | None = None
         #: What the scheduler ordered to be written, and may not be yet.
         self.postponed: list[Order] = []
+        #: Calls that run, and of which a state is in the log: by id, until it is certain that it counts.
+        self.saved: dict[str, Entry] = {}
         #: What is to be done with it when it is there again.
         self.owed: list[tuple[Callable[..., object], tuple[Any, ...]]] = []

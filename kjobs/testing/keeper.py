@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ..core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenStore, Release, Save
 from ..core.deferred import Answered, Change, End, Row, Verdict
-from ..core.events import Deferred, Erased, Event, Place, Saved
+from ..core.events import Certain, Deferred, Erased, Event, Place, Saved
 from ..deferred.memory import MemoryStore
 from ..deferred.shelf import Shelf
 
@@ -52,7 +52,7 @@ class MemoryKeeper:
             case Save(entry=entry, row=row):
                 known, events = self._write(entry.partition.place, row, stays=True)
                 assert isinstance(known, Row)
-                return [Saved(entry, known), *events]
+                return [Saved(entry, known), *events, Certain(entry)]
             case Erase(entry=entry):
                 assert entry.row is not None
                 end = End(id=entry.row.id, of=entry.row.offset)

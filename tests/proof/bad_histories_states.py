@@ -59,6 +59,20 @@ def a_call_goes_on_with_what_was_refused(s: Script, wrong: bool) -> None:
 
 
 @bad("I17")
+def a_call_that_has_not_ended_in_the_store_begins_anew(s: Script, wrong: bool) -> None:
+    run = _runs_and_saves(s, "one")
+    s.end(run)
+    if not wrong:
+        s.erase("w1.1", "a1")
+    s.shelf().committed = 0
+    _takes_over(s)
+    run = s.start("w2.1", "a1")
+    s.end(run)
+    s.erase("w2.1", "a1")
+    s.stop("w2.1", 0)
+
+
+@bad("I17")
 def what_is_refused_is_written_all_the_same(s: Script, wrong: bool) -> None:
     run = _runs_and_saves(s, "one")
     s.save(run, "two", "refused", written=wrong)

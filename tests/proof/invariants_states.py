@@ -38,7 +38,7 @@ def attempts_go_on_with_what_was_saved(story: Story, config: Config, findings: F
 
 def _wrong(record: Record, attempt: Attempt, former: Attempt | None) -> str:
     """What is wrong with the state that an attempt begins with, or ""."""
-    saved = [state for state in record.states if state.fate == "saved" and state.told < attempt.started]
+    saved = [state for state in record.states if _is_kept(record, state, attempt.started)]
     last = max(saved, key=lambda state: state.told, default=None)
     if attempt.state is None:
         return "" if last is None else f"and {last.name!r} was saved before"
@@ -55,6 +55,16 @@ def _wrong(record: Record, attempt: Attempt, former: Attempt | None) -> str:
     if former is not None and state.session is not attempt.session and former.state != attempt.state:
         return "which somebody else wrote while this owner had it"
     return ""
+
+
+def _is_kept(record: Record, state: State, until: int) -> bool:
+    """Whether a state was saved, and its call has been in the store since then.
+
+    One that has ended there may come again from the queue, and begins anew.
+    """
+    if state.fate != "saved" or state.told > until:
+        return False
+    return any(stay.began < state.told < stay.ended and until < stay.ended for stay in record.stays)
 
 
 def _find(record: Record, name: str | None) -> State | None:

@@ -14,6 +14,7 @@ class _Waits:
     """A call as a reader of the log has it."""
 
     offset: int
+    epoch: int
     record: Record | None
     stay: Stay
 
@@ -74,15 +75,15 @@ class _Shelf:
 
     def end(self) -> None:
         """Tell what is left in the end."""
-        live: dict[str, tuple[int, Record | None]] = {}
+        live: dict[str, tuple[int, int, Record | None]] = {}
         for event in self._left.values():
             former = live.get(event.name)
-            if event.what not in ("call", "end") or (former and _too_late(event, former[0])):
+            if event.what not in ("call", "end") or (former and _too_late(event, *former[:2])):
                 continue
             live.pop(event.name, None)
             if event.what == "call":
-                live[event.name] = (event.offset, self._record(event))
-        self._story.waiting[self._place] = {name: record for name, (_, record) in live.items()}
+                live[event.name] = (event.offset, event.epoch, self._record(event))
+        self._story.waiting[self._place] = {name: record for name, (_, _, record) in live.items()}
 
     def _call(self, seq: int, event: DelayedLogged) -> None:
         record = self._record(event)
@@ -93,10 +94,10 @@ class _Shelf:
                 if event.inc and wish.due == event.due:
                     wish.done = min(wish.done, seq)
         former = self._live.get(event.name)
-        if former is not None and _too_late(event, former.offset):
+        if former is not None and _too_late(event, former.offset, former.epoch):
             return
         if former is not None and former.record is record:
-            former.offset = event.offset
+            former.offset, former.epoch = event.offset, event.epoch
             former.stay.rows.append((seq, event))
             return
         if former is not None:
@@ -104,7 +105,7 @@ class _Shelf:
             if former.record is not None and not event.inc:
                 former.record.withdrawn = min(former.record.withdrawn, seq)
         stay = Stay(seq, rows=[(seq, event)])
-        self._live[event.name] = _Waits(event.offset, record, stay)
+        self._live[event.name] = _Waits(event.offset, event.epoch, record, stay)
         if record is not None:
             record.stays.append(stay)
 
@@ -117,7 +118,7 @@ class _Shelf:
             for record in named:
                 if record is not None:
                     record.ends.append(seq)
-        if former is None or _too_late(event, former.offset):
+        if former is None or _too_late(event, former.offset, former.epoch):
             return
         self._leave(seq, former)
         del self._live[event.name]
@@ -159,6 +160,6 @@ class _Shelf:
         return [] if record is None else [record]
 
 
-def _too_late(event: DelayedLogged, offset: int) -> bool:
-    """Whether a record goes on from one that was replaced before."""
-    return event.of is not None and event.of < offset
+def _too_late(event: DelayedLogged, offset: int, epoch: int) -> bool:
+    """Whether a record goes on from one that was replaced before, or is of an earlier owner than the last."""
+    return (event.of is not None and event.of < offset) or 0 < event.epoch < epoch

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from kjobs.core.deferred import Change, End, Move, Row
+from kjobs.core.deferred import Change, End, Move, Row, outdone
 from kjobs.core.events import Place
 
 
@@ -95,6 +95,8 @@ def _fold(live: dict[str, Row], change: Change) -> None:
         return
     former = live.get(change.id)
     if former is not None and change.of is not None and 0 <= change.of < former.offset:
+        return
+    if former is not None and outdone(former, change):
         return
     if isinstance(change, Row):
         live[change.id] = change

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kjobs.core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenStore, Release, Save
 from kjobs.core.deferred import Change, End, Row
-from kjobs.core.events import Deferred, Erased, Event, NotDeferred, NotErased, NotSaved, Place, Saved
+from kjobs.core.events import Certain, Deferred, Erased, Event, NotDeferred, NotErased, NotSaved, Place, Saved
+from kjobs.core.partition import Entry
 from kjobs.deferred.shelf import Shelf
 from kjobs.deferred.work import Order
 
@@ -44,6 +45,7 @@ class Work:
         self.write_at = 0.0
         self.failed_until = 0.0
         self.postponed: list[Order] = []
+        self.saved: dict[str, Entry] = {}
 
     @property
     def store(self) -> DiskStore:
@@ -146,6 +148,8 @@ class Keeper:
         self._read()
         self._look()
         for work in self.works.values():
+            for call_id in [call_id for call_id in work.saved if work.shelf.is_certain(call_id)]:
+                self._events.append((None, Certain(work.saved.pop(call_id))))
             self._write_postponed(work)
             if work.shelf.wishes:
                 self._write_wishes(work)
@@ -407,6 +411,7 @@ class Keeper:
                 case Save(entry=entry):
                     assert isinstance(change, Row)
                     self._events.append((None, Saved(entry, change)))
+                    work.saved[change.id] = entry
         for wished, groups in ((False, ours), (True, others)):
             for work, changes in groups.values():
                 self._guarded(work, self._acknowledge, work, changes, wished)

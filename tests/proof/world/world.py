@@ -207,6 +207,7 @@ class World:
                     offset=offset,
                     name=change.id,
                     what="end",
+                    epoch=change.owner[0],
                     of=change.of,
                     request=change.request,
                 )
