@@ -208,7 +208,10 @@ class Writing:
         if row.id not in self._ended:
             return False
         offset, of = self._ended[row.id]
-        return offset > row.offset and (of is None or of >= row.offset)
+        if offset < row.offset:
+            return False
+        # One that goes on from before what was ended never counted against that.
+        return of is None or of >= row.offset or 0 <= row.of < of
 
     # --- what is read ----------------------------------------------------------------------------
 

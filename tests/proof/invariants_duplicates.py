@@ -61,14 +61,15 @@ def _excused(former: Attempt, latter: Attempt, story: Story, config: Config) -> 
     heir = latter.started if latter.session is None else latter.session.began
     done = story.t(former.done)
     record = former.record
-    if former.ended < heir and not came_back(record, heir, latter):
+    held = _is_held(former)
+    if former.ended < heir and not held and not came_back(record, heir, latter):
         known = session.protects(record, story.t(former.ended), heir, forgetful=config.forgetful)
         if record.due is not None or known:
             return False
     if config.forgetful and record.due is None:
         return True  # what finished above the watermark may be forgotten with any owner
     process = story.processes[former.inc]
-    window = max(config.commit_window, config.erase_window) if record.stays else config.commit_window
+    window = max(config.commit_window, config.erase_window) if record.stays or held else config.commit_window
     since = done + window
     if process.crashed and story.t(process.gone) <= since:
         return True
@@ -80,10 +81,18 @@ def _excused(former: Attempt, latter: Attempt, story: Story, config: Config) -> 
         return True
     if config.revoke_budget is None or session.how != "revoked":
         return False
-    if record.stays and story.t(session.ended) <= since:
+    if (record.stays or held) and story.t(session.ended) <= since:
         return True  # what was to be written about it was given up on with the partition
     waited = story.t(session.ended) - story.t(former.started)
     return former.started < session.ended < former.done and waited >= config.revoke_budget
+
+
+def _is_held(former: Attempt) -> bool:
+    """Whether the end of an attempt may have waited for a state of which nobody knew whether it was saved."""
+    return any(
+        state.session is former.session and state.seq < former.done and state.fate in ("", "unknown")
+        for state in former.record.states
+    )
 
 
 def came_back(record: Record, heir: int, latter: Attempt) -> bool:
