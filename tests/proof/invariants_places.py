@@ -102,6 +102,9 @@ class _Keys:
         findings: Findings,
     ) -> None:
         self._session = session
+        #: Seq of the first thing it did.
+        acts = [*(a.started for a in session.attempts[:1]), *(p.seq for p in session.placings[:1])]
+        self._opened = min(acts, default=session.began)
         self._delayed = delayed
         self._lanes = lanes
         self._story = story
@@ -133,6 +136,11 @@ class _Keys:
             for record in self._delayed[self._session.place, key]:
                 for stay in record.stays:
                     rows = [row for seq, row in stay.rows if seq < began < stay.ended]
+                    if any(
+                        began < seq < self._opened and row.epoch < self._session.epoch
+                        for seq, row in stay.rows
+                    ):
+                        continue  # a former owner wrote it again, and this one may have read that, or not
                     if rows and rows[-1].rank is not None and rows[-1].rank[1] != _QUEUED:
                         places.append(_Place(began, record, *rows[-1].rank))
         return places
