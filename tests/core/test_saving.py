@@ -180,6 +180,7 @@ def test_the_next_owner_finds_it_in_the_store_and_passes_over_the_queues() -> No
     shell.write()
     shell.ask(1)
     other = shell.successor()
+    other.fetch("b")
     assert other.order == [1], "of the first one the store will tell, the second one is the queue's still"
 
 
