@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kjobs import App, Backoff, DeadLetter, Discard, Job, Retry, Snooze, current
+from kjobs import App, Backoff, CheckpointError, DeadLetter, Discard, Job, Retry, Snooze, current
 from kjobs.worker.failpoint import Failpoint, failpoint
 from tests.kafka.witness import witness
 from tests.patience import until
@@ -150,7 +150,11 @@ def climb(folder: str, steps: int, crashing: int = 0) -> None:
         if not _may_go(place, step):
             raise Snooze(0)  # the worker stops, or gives its partition away
         _note(place / "made", str(step))
-        call.checkpoint(step + 1)
+        try:
+            call.checkpoint(step + 1)
+        except CheckpointError as error:
+            _note(place / "refused", type(error).__name__)
+            raise
         if step + 1 == crashing and len((place / "begun").read_text().split()) == 1:
             ctypes.string_at(0)
     witness().effect(ok=True)

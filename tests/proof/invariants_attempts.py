@@ -129,6 +129,7 @@ def _check_first(attempt: Attempt, story: Story, config: Config, findings: Findi
         if _is_stored(former, began) or (
             former.record.due is None
             and not former.record.stays_at(former.started)
+            and not _has_saved(former)
             and not config.forgetful
             and owner.protects(former.record, story.t(former.ended), began, forgetful=False)
         ):
@@ -155,6 +156,11 @@ def _is_stored(former: Attempt, before: int) -> bool:
         return False
     rows = [row for seq, row in stay.rows if seq < before]
     return rows[-1].failures >= former.number
+
+
+def _has_saved(former: Attempt) -> bool:
+    """Whether it asked for a state to be saved: then the store tells how often it failed, and no commit."""
+    return any(former.started < state.seq < former.ended for state in former.record.states)
 
 
 def _is_overruled(former: Attempt, before: int) -> bool:
