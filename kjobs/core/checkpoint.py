@@ -43,14 +43,14 @@ class Accused:
     """A call that may have ended the processes it ran in.
 
     Attributes:
-        stored: it is in the deferred store.
-        offset: of its record, there or in the queue.
+        delayed: its enqueuer had delayed it, so that it has never been in the queue.
+        number: its offset in the queue; of a delayed one a checksum of its id.
         crashes: that are known to be its own.
         runs: it runs, or is about to.
     """
 
-    stored: bool
-    offset: int
+    delayed: bool
+    number: int
     crashes: int
     runs: bool
 
@@ -217,7 +217,7 @@ def _pack(watermark: int, checkpoint: Checkpoint) -> bytes:
         _put(out, len(suspected.accused))
         for one in suspected.accused:
             _put(out, 2 * one.crashes + one.runs)
-            _put(out, 2 * (one.offset if one.stored else one.offset - watermark) + one.stored)
+            _put(out, 2 * one.number + one.delayed)
     return bytes(out)
 
 
@@ -264,13 +264,8 @@ def _unpack_suspected(watermark: int, data: bytes, at: int) -> Suspected:
     accused: list[Accused] = []
     for _ in range(count):
         state, at = _get(data, at)
-        place, at = _get(data, at)
-        stored, offset = bool(place & 1), place >> 1
-        accused.append(
-            Accused(
-                stored, offset if stored else watermark + offset, crashes=state >> 1, runs=bool(state & 1)
-            )
-        )
+        name, at = _get(data, at)
+        accused.append(Accused(bool(name & 1), name >> 1, crashes=state >> 1, runs=bool(state & 1)))
     return Suspected(crashes, watermark + reach, tuple(accused))
 
 

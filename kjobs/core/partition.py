@@ -404,7 +404,7 @@ class Partition:
             epoch=self.epoch,
             topic_id=self.topic_id,
             clean=clean,
-            suspected=None if self.suspicion is None else self.suspicion.told(watermark),
+            suspected=None if self.suspicion is None else self.suspicion.told(),
         )
         text = encode(watermark, checkpoint, self._metadata)
         self.fullness = len(text) / self._metadata

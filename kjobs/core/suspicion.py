@@ -9,6 +9,7 @@ their own, and not before the group knows of it. So the next crash says which ca
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -31,8 +32,7 @@ class Suspicion:
         crashes: how many times in a row that happened.
         end: calls of the queue from this offset on have not been begun by anybody before.
         since: when this assignment began (epoch seconds); the same for calls of the store that are due later.
-        accused: what is known of single calls, by whether they are of the store and the offset of their
-            record there, or in the queue.
+        accused: what is known of single calls, by their names: see :func:`name_of`.
     """
 
     crashes: int
@@ -60,10 +60,9 @@ class Suspicion:
         stored = partition.stored.rows.values()
         return not any(e.row is not None and e.row.due_ms <= self.since * 1000 for e in stored)
 
-    def told(self, watermark: int) -> Suspected:
+    def told(self) -> Suspected:
         """What the next commit says of it."""
-        named = (one for one in self.accused.values() if one.stored or one.offset >= watermark)
-        return Suspected(self.crashes, self.end, tuple(sorted(named)))
+        return Suspected(self.crashes, self.end, tuple(sorted(self.accused.values())))
 
 
 def suspicion(
@@ -87,17 +86,21 @@ def suspicion(
         return None
     window = max(before.window, offset, min(end, restored.high + reach))
     accused = [_counted(one, crashed=crashed) for one in before.accused]
-    return Suspicion(crashes, window, since, {(one.stored, one.offset): one for one in accused})
+    return Suspicion(crashes, window, since, {(one.delayed, one.number): one for one in accused})
 
 
 def _counted(one: Accused, *, crashed: bool) -> Accused:
     """What is known of a call now that an assignment has ended in which it may have run."""
-    return Accused(one.stored, one.offset, one.crashes + (crashed and one.runs), runs=False)
+    return Accused(one.delayed, one.number, one.crashes + (crashed and one.runs), runs=False)
 
 
 def name_of(entry: Entry) -> tuple[bool, int]:
-    """What a suspect is known by, also to the next owner."""
-    return (False, entry.offset) if entry.row is None else (True, entry.row.offset)
+    """What a suspect is known by, also to the next owner, and wherever it is in between."""
+    if entry.row is None:
+        return False, entry.offset
+    if entry.row.source is not None:
+        return False, entry.row.source
+    return True, zlib.crc32(entry.row.id.encode())
 
 
 def known(accused: Mapping[tuple[bool, int], Accused], entry: Entry) -> int:

@@ -222,7 +222,7 @@ class Shelf:
         return not self._writing.is_ended(row)
 
     def _is_outdone(self, change: Row | End, plain: list[Row | End], events: list[Event]) -> bool:
-        """Whether a later owner than the one of this record had written what there is, before this takeover."""
+        """Whether a later owner than that of this record had written what there is."""
         epoch, name = change.owner
         if self.caught_up or not name:
             return False

@@ -152,7 +152,7 @@ def named(shell: Shell) -> list[int]:
     checkpoint = decode(offset, metadata)
     assert checkpoint is not None
     assert checkpoint.suspected is not None
-    return [one.offset for one in checkpoint.suspected.accused if one.runs]
+    return [one.number for one in checkpoint.suspected.accused if one.runs]
 
 
 def test_they_begin_only_when_the_group_knows_which_run() -> None:

@@ -1,4 +1,4 @@
-"""Wrong runs of calls that save states: I17."""
+"""Wrong runs of calls that save states: I30."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def _ends(s: Script, run: Run) -> None:
     s.stop(run.inc, 0)
 
 
-@bad("I17")
+@bad("I30")
 def the_next_owner_begins_from_the_start(s: Script, wrong: bool) -> None:
     _runs_and_saves(s, "one")
     _takes_over(s)
     _ends(s, s.start("w2.1", "a1", state=None if wrong else "one"))
 
 
-@bad("I17")
+@bad("I30")
 def the_next_owner_goes_on_with_what_was_saved_before_the_last(s: Script, wrong: bool) -> None:
     _runs_and_saves(s, "one", "two")
     _takes_over(s)
     _ends(s, s.start("w2.1", "a1", state="one" if wrong else "two"))
 
 
-@bad("I17")
+@bad("I30")
 def a_retry_forgets_what_was_saved(s: Script, wrong: bool) -> None:
     run = _runs_and_saves(s, "one")
     s.end(run, "failed", retry_in=0.1)
@@ -50,7 +50,7 @@ def a_retry_forgets_what_was_saved(s: Script, wrong: bool) -> None:
     _ends(s, s.start("w1.1", "a1", 2, state=None if wrong else "one"))
 
 
-@bad("I17")
+@bad("I30")
 def a_call_goes_on_with_what_was_refused(s: Script, wrong: bool) -> None:
     run = _runs_and_saves(s, "one")
     s.save(run, "two", "unknown" if not wrong else "failed", written=False)
@@ -58,7 +58,7 @@ def a_call_goes_on_with_what_was_refused(s: Script, wrong: bool) -> None:
     _ends(s, s.start("w2.1", "a1", state="two"))
 
 
-@bad("I17")
+@bad("I30")
 def a_call_that_has_not_ended_in_the_store_begins_anew(s: Script, wrong: bool) -> None:
     run = _runs_and_saves(s, "one")
     s.end(run)
@@ -72,21 +72,21 @@ def a_call_that_has_not_ended_in_the_store_begins_anew(s: Script, wrong: bool) -
     s.stop("w2.1", 0)
 
 
-@bad("I17")
+@bad("I30")
 def what_is_refused_is_written_all_the_same(s: Script, wrong: bool) -> None:
     run = _runs_and_saves(s, "one")
     s.save(run, "two", "refused", written=wrong)
     _ends(s, run)
 
 
-@bad("I17")
+@bad("I30")
 def a_call_goes_on_with_what_nobody_saved(s: Script, wrong: bool) -> None:
     _runs_and_saves(s, "one")
     _takes_over(s)
     _ends(s, s.start("w2.1", "a1", state="none of its own" if wrong else "one"))
 
 
-@bad("I17")
+@bad("I30")
 def a_call_goes_on_with_what_a_former_owner_wrote_too_late(s: Script, wrong: bool) -> None:
     late = _runs_and_saves(s, "one")
     s.lose("w1.1")
@@ -102,7 +102,7 @@ def a_call_goes_on_with_what_a_former_owner_wrote_too_late(s: Script, wrong: boo
     _ends(s, s.start("w2.1", "a1", 2, state="late" if wrong else "two"))
 
 
-@bad("I17")
+@bad("I30")
 def a_former_owners_state_comes_while_another_goes_on(s: Script, wrong: bool) -> None:
     s.enqueue("a1", key=b"a")
     s.assign("w1.1")

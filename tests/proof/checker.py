@@ -51,7 +51,7 @@ __all__ = ["CODES", "Config", "Rules", "Violation", "check"]
 #: The codes under which a history may be found wrong.
 CODES: Final = (
     *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I13", "I14", "I15", "I16"),
-    *("I17", "I18", "I19", "I20", "I23", "I24", "I25", "I26", "H0"),
+    *("I17", "I18", "I19", "I20", "I23", "I24", "I25", "I26", "I30", "H0"),
 )
 
 _Invariant = Callable[[Story, Config, Findings], None]

@@ -1,4 +1,4 @@
-"""With what attempts go on: I17."""
+"""With what attempts go on: I30."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOT_SAVED = frozenset({"refused", "failed"})
 
 
 def attempts_go_on_with_what_was_saved(story: Story, config: Config, findings: Findings) -> None:
-    """I17: an attempt begins with the last state that its call was told to be saved, or a later one.
+    """I30: an attempt begins with the last state that its call was told to be saved, or a later one.
 
     A later one is one of which nobody knows: it was asked for after that, and not refused. It is not that of
     an owner before the one that saved the last, nor does it come while another owner goes on.
@@ -28,7 +28,7 @@ def attempts_go_on_with_what_was_saved(story: Story, config: Config, findings: F
             if why:
                 state = _find(record, attempt.state)
                 findings.add(
-                    "I17",
+                    "I30",
                     f"{record} goes on with {attempt.state!r}, {why}",
                     None if state is None else story.at(state.seq),
                     story.at(attempt.started),
@@ -76,7 +76,7 @@ def _began(session: Session | None) -> int:
 
 
 def what_is_refused_is_not_written(story: Story, config: Config, findings: Findings) -> None:
-    """I17: a state of which its call was told for certain that it is not saved is in no record of the log."""
+    """I30: a state of which its call was told for certain that it is not saved is in no record of the log."""
     logged: defaultdict[str | None, list[DelayedLogged]] = defaultdict(list)
     for event in story.events:
         if isinstance(event, DelayedLogged) and event.state is not None:
@@ -85,7 +85,7 @@ def what_is_refused_is_not_written(story: Story, config: Config, findings: Findi
         for state in record.states:
             if state.fate in _NOT_SAVED and state.name in logged:
                 findings.add(
-                    "I17",
+                    "I30",
                     f"{record} was told that {state.name!r} was {state.fate}, and it was written",
                     story.at(state.told),
                     logged[state.name][0],

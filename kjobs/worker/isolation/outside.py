@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import cache
 from typing import assert_never
 
-from ...core.isolation import Isolation
 from ...context import Context, state_of
+from ...core.isolation import Isolation
 from ...core.outcome import OK, Condemned, Crashed, Discarded, Failed, Outcome, Reason, Snoozed
 from ...core.partition import Entry
 from ...core.policy import Policy
