@@ -138,8 +138,8 @@ def climb(folder: str, steps: int, crashing: int = 0) -> None:
     """Make steps, each when it is let go on, and store each that is made.
 
     Args:
-        folder: ``begun`` is appended to with what each attempt begins with, and ``made`` with each step; a
-            file ``go-N`` lets step N be made, a file ``go`` all of them.
+        folder: ``begun`` is appended to with what each attempt begins with, ``made`` with each step, and
+            ``told`` when that is stored; a file ``go-N`` lets step N be made, a file ``go`` all of them.
         steps: how many.
         crashing: a step after which the process crashes, the first time.
     """
@@ -155,6 +155,7 @@ def climb(folder: str, steps: int, crashing: int = 0) -> None:
         except CheckpointError as error:
             _note(place / "refused", type(error).__name__)
             raise
+        _note(place / "told", str(step))
         if step + 1 == crashing and len((place / "begun").read_text().split()) == 1:
             ctypes.string_at(0)
     witness().effect(ok=True)
@@ -176,6 +177,7 @@ async def rove(folder: str, steps: int) -> None:
             raise Snooze(0)
         _note(place / "made", str(step))
         await call.acheckpoint(step + 1)
+        _note(place / "told", str(step))
     witness().effect(ok=True)
 
 

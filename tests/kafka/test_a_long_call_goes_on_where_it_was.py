@@ -28,7 +28,7 @@ class Way:
         """Let it make steps, and wait until they are made and stored: it is at the next one."""
         for step in steps:
             (self._folder / f"go-{step}").touch()
-        until(lambda: self.made[-len(steps) :] == list(steps), f"{steps} are made", told=self._scenario.tails)
+        until(lambda: self.told[-len(steps) :] == list(steps), f"{steps} are made", told=self._scenario.tails)
 
     def let_all(self) -> None:
         """Let it go to its end."""
@@ -48,6 +48,11 @@ class Way:
     def made(self) -> list[int]:
         """The steps that were made."""
         return [int(line) for line in self._lines("made")]
+
+    @property
+    def told(self) -> list[int]:
+        """The steps of which it was told that they are stored."""
+        return [int(line) for line in self._lines("told")]
 
     @property
     def begun(self) -> list[str]:

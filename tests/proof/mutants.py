@@ -24,6 +24,7 @@ from pathlib import Path
 
 from .mutant import Mutant
 from .mutants_core import CORE
+from .mutants_saving import SAVING
 from .mutants_store import STORE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Worlds that a mutant is given to be found out in.
 WORLDS = 1500
 
-MUTANTS = (*CORE, *STORE)
+MUTANTS = (*CORE, *SAVING, *STORE)
 
 #: Seeds of the worlds that found out mutants, by their names.
 FOUND = Path(__file__).with_name("found.json")
