@@ -20,7 +20,7 @@ class State(StrEnum):
 
     #: Its time; it has not failed yet.
     SCHEDULED = "scheduled"
-    #: The time of its next attempt.
+    #: The time of its next attempt; or it runs, and has stored how far it is.
     RETRYING = "retrying"
     #: Its turn: others of its key come first.
     PARKED = "parked"
@@ -128,7 +128,7 @@ def call_id(row: Row) -> str:
 
 
 def _state(row: Row, now_ms: int) -> State:
-    if row.failures:
+    if row.failures or row.state is not None:
         return State.RETRYING
     # A place in the order of its key and no time left to wait for: it is the turn that it waits for.
     if row.lane is not None and row.rank is not None and row.due_ms <= now_ms:

@@ -8,7 +8,7 @@ from ..kafka.transaction import Write
 from .deadletter import DeadLetter
 from .settlement import Settlement
 
-#: Letters written together at most, and the bytes of their values after which they are enough.
+#: Letters written together at most, and the bytes of their values and headers after which they are enough.
 _LETTERS = 500
 _BYTES = 4 * 1024 * 1024
 
@@ -16,11 +16,12 @@ _BYTES = 4 * 1024 * 1024
 def replayed_call(letter: DeadLetter, topic: str, dead_topic: str) -> Write:
     """The call of a letter as it was enqueued, for the partition that it died in.
 
-    So calls of one key come in the order of their deaths, be the key null.
+    So calls of one key come in the order of their deaths, be the key null. Each goes on where it was.
     """
     origin = f"{dead_topic}[{letter.partition}]@{letter.offset}"
     headers = [
         *letter.call_headers,
+        *((name, value) for name, value in letter.headers if name == "kj-state"),
         ("kj-replay-of", origin.encode()),
         ("kj-replays", str(letter.replays + 1).encode()),
     ]
@@ -40,7 +41,7 @@ def batches(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
     size = 0
     for letter in letters:
         batch.append(letter)
-        size += len(letter.value or b"")
+        size += len(letter.value or b"") + sum(len(value or b"") for _, value in letter.headers)
         if len(batch) == _LETTERS or size >= _BYTES:
             yield batch
             batch, size = [], 0

@@ -10,6 +10,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from ..context import state_of
 from ..core.envelope import Envelope, Malformed, decode
 from ..core.events import Buried, NotBuried
 from ..core.outcome import Bury
@@ -65,7 +66,7 @@ class Burial:
 
         Args:
             entry: with its ``burial``.
-            brief: without traceback, because with it the record was too large.
+            brief: without traceback and state, because with them the record was too large.
         """
         burial = entry.burial
         assert burial is not None
@@ -120,7 +121,9 @@ class Burial:
         original = [
             (name, value) for name, value in headers_of(record) if not name.startswith("kj-") or name in _KEPT
         ]
-        return [*original, *((name, value.encode("utf-8", "replace")) for name, value in own.items())]
+        told = [(name, value.encode("utf-8", "replace")) for name, value in own.items()]
+        state = None if brief else state_of(entry)
+        return [*original, *told, *([] if state is None else [("kj-state", state)])]
 
 
 def _identity(value: bytes | None, fallback: str) -> dict[str, str]:

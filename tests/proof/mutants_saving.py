@@ -49,7 +49,7 @@ SAVING: Final = (
         "nothing is written of a call when its partition is gone",
         "core/saving.py",
         "        if entry.partition.closed:\n            return _TAKEN\n",
-        "        if entry.partition.closed:\n            return \"\"\n",
+        '        if entry.partition.closed:\n            return ""\n',
     ),
     Mutant(
         "end-does-not-wait-for-the-state",

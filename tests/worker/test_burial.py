@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kjobs.core.deferred import QUEUED, Row
 from kjobs.core.events import Buried, NotBuried
 from kjobs.core.outcome import Bury, Reason
 from kjobs.core.partition import Entry
@@ -118,6 +119,16 @@ def test_the_headers_say_what_happened(grave: Grave) -> None:
         "kj-worker": "host:7",
         "kj-version": "0.1.0",
     }
+
+
+def test_what_the_call_has_stored_goes_with_it_if_there_is_room(grave: Grave) -> None:
+    entry = entry_of(b'{"id":"call-1","job":"mail.send"}')
+    entry.row = Row(id="call-1@17", value=b"", due_ms=0, rank=(17, QUEUED), state=b'{"page":7}')
+    entry.burial = Bury(Reason.REJECTED, ValueError("no"), 1)
+    grave.burial.bury(entry)
+    assert grave.last.headers["kj-state"] == '{"page":7}'
+    grave.last.acknowledge(CallTooLarge("too large"))
+    assert "kj-state" not in grave.last.headers
 
 
 def test_a_record_that_cannot_be_read_is_named_by_its_place(grave: Grave) -> None:
