@@ -21,7 +21,7 @@ class Call:
         early: the time that is written in the call itself, before which it is not to run.
         attempts: how many attempts have ended.
         crashes: how many processes it has ended, its own ones not counted.
-        cut_off: how many workers ended, or lost it, while it ran as a suspect.
+        cut_off: how many times it looked as if its worker had ended while it ran as a suspect.
         condemned: it was buried because its processes ended.
     """
 

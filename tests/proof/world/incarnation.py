@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kjobs.core.checkpoint import decode
+from kjobs.core.checkpoint import Suspected, decode
 from kjobs.core.commands import (
     Answer,
     BuryEntry,
@@ -210,6 +211,8 @@ class Incarnation:
             epoch = (found.checkpoint.epoch if found.checkpoint else 0) + 1
             world.tell(h.AssignedTo(world.now, self.name, place=place, epoch=epoch, offset=found.offset))
             self._handle([Assigned(place, found.offset, found.checkpoint, QUEUE_ID, log.end)])
+            if found.checkpoint is not None and not found.checkpoint.clean:
+                self._note_accused(place, found.checkpoint.suspected)
             if found.checkpoint is not None and found.checkpoint.trials:
                 world.rare["a failure was restored from a checkpoint"] += 1
             if found.checkpoint is not None and found.checkpoint.high > found.offset:
@@ -217,13 +220,20 @@ class Incarnation:
             if self.scheduler.partitions[place].locks:
                 world.rare["a key was locked by a call of an earlier assignment"] += 1
 
+    def _note_accused(self, place: Place, suspected: Suspected | None) -> None:
+        """Whoever had a partition has not given it back, and these calls ran by what is known of it."""
+        running = {one.number for one in suspected.accused if one.runs} if suspected is not None else set()
+        for call in self.world.calls.values():
+            queued = call.place == place and call.offset in running
+            if queued or zlib.crc32((call.name or "").encode()) in running:
+                call.cut_off += 1
+
     def _lose(self) -> None:
         world = self.world
         places = list(self._positions)
         self._positions.clear()
         if self.scheduler.busy(places):
             world.rare["a partition was lost while calls of it ran"] += 1
-        self._cut_off()
         for place in places:
             world.tell(h.LostBy(world.now, self.name, place=place))
         self._handle([Lost(places)])
@@ -456,14 +466,8 @@ class Incarnation:
     def crash(self) -> None:
         """Die at once."""
         self.alive = False
-        self._cut_off()
         self.keeper.crash()
         self.world.tell(h.Killed(self.world.now, self.name))
-
-    def _cut_off(self) -> None:
-        """Its suspects are cut off, or look as if they were."""
-        for entry in self.scheduler.suspects.claimed:
-            self.world.call(entry.record.value()).cut_off += 1
 
     def stop(self, grace: float) -> None:
         """Begin to stop in order."""

@@ -406,7 +406,7 @@ class World:
             if call.crashes > _MOST_CRASHES:
                 found.append(Violation("I17", f"{call.name} has ended {call.crashes} workers"))
             if call.condemned and not crashes and call.cut_off < MOST_CRASHES:
-                told = f"{call.name} is given up, but {call.cut_off} workers ended while it was suspected"
+                told = f"{call.name} is given up, but named {call.cut_off} times when a worker went"
                 found.append(Violation("I17", told))
         return found
 
