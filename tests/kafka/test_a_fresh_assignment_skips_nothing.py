@@ -74,6 +74,9 @@ def _first_poll(messages: list[_Message], starts: dict[Place, int]) -> tuple[lis
         listener=lambda event: None,
         on_revoke=lambda places: None,
         on_resume=lambda place, found: None,
+        on_unreadable=lambda place, found: None,
+        position=lambda place: None,
+        survey=lambda place, first: None,
     )
     client = _Client(messages)
     client.assign = lambda: consumer._fresh.update(starts)
