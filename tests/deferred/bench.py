@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from kjobs.core.deferred import Answered, Change, End, Move, Row, Verdict
+from kjobs.core.deferred import Answered, Change, End, Move, Row, Verdict, outdone
 from kjobs.core.events import CancelAsked, CaughtUp, Due, Event, LaneDue, LaneFetched, MoveAsked
 from kjobs.deferred.memory import MemoryStore
 from kjobs.deferred.shelf import Shelf
@@ -17,13 +17,15 @@ PLACE = ("kjobs.q", 0)
 
 
 def live(log: Iterable[Change]) -> dict[str, Row]:
-    """The calls that a reader of a log has in the end, by the rule about ``of``."""
+    """The calls that a reader of a log has in the end, by the rules about ``of`` and about owners."""
     found: dict[str, Row] = {}
     for change in log:
         if not isinstance(change, Row | End):
             continue
         former = found.get(change.id)
         if former is not None and change.of is not None and 0 <= change.of < former.offset:
+            continue
+        if former is not None and outdone(former, change):
             continue
         found.pop(change.id, None)
         if isinstance(change, Row):
@@ -113,12 +115,17 @@ class Bench:
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def order(self, change: Row | End) -> Any:
+    def order(self, change: Row | End, *, stays: bool = False) -> Any:
         """The scheduler's word is written to the log; not acknowledged yet."""
         assert self.shelf.may_write(change)
-        (known,) = self.append(self.shelf.signed(change))
+        (known,) = self.append(self.shelf.signed(change, stays=stays))
         self.unacked.append((known, False))
         return known
+
+    def save(self, row: Row, state: str, *, of: int | None = None) -> Any:
+        """A call that runs saves a state; the record is not acknowledged yet."""
+        of = row.offset if of is None else of
+        return self.order(replace(row, of=of, offset=-1, state=state.encode()), stays=True)
 
     def grant(self) -> list[Any]:
         """What the shelf wishes is written to the log; not acknowledged yet."""

@@ -36,6 +36,7 @@ SAVING: Final = (
         "        if not self.caught_up or self._writing.is_busy(call_id) or self._debts.owes(call_id):\n"
         "            return False\n        now",
         "        return True\n        now",
+        test="tests/deferred/test_shelf_saving.py",
     ),
     Mutant(
         "told-without-a-lease",
@@ -43,6 +44,7 @@ SAVING: Final = (
         "core/saving.py",
         "elif not self._leased(now):",
         "elif False:",
+        test="tests/core/test_saving.py",
     ),
     Mutant(
         "saved-by-whoever-had-it",
@@ -50,6 +52,7 @@ SAVING: Final = (
         "core/saving.py",
         "        if entry.partition.closed:\n            return _TAKEN\n",
         '        if entry.partition.closed:\n            return ""\n',
+        test="tests/core/test_saving.py",
     ),
     Mutant(
         "end-does-not-wait-for-the-state",
@@ -71,6 +74,7 @@ SAVING: Final = (
         "core/deferred.py",
         "change.owner[0] < row.owner[0]",
         "False",
+        test="tests/deferred/test_shelf_saving.py",
     ),
     Mutant(
         "queue-keeps-what-it-saved",
@@ -85,5 +89,6 @@ SAVING: Final = (
         "core/saving.py",
         "case NotSaved(entry=entry, definite=True) if (saving := _find(entry)) and not saving.unsure:",
         "case NotSaved(entry=entry) if _find(entry):",
+        test="tests/core/test_saving.py",
     ),
 )

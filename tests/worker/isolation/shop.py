@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from kjobs import App, DeadLetter, Discard, Isolation, Retry, Snooze, current
+from kjobs import App, CheckpointError, DeadLetter, Discard, Isolation, Retry, Snooze, current
 
 app = App()
 
@@ -34,6 +34,26 @@ def who(path: str) -> None:
     with Path(path).open("a", encoding="utf-8") as file:
         facts = (os.getpid(), context.id, context.key, context.attempt, context.offset, *context.fence)
         print(*facts, context.headers.get("h"), file=file)
+
+
+@app.job(name="climb", isolate=True)
+def climb(path: str, *steps: str) -> None:
+    """Store each step, and write down what comes of it."""
+    call = current()
+    with Path(path).open("a", encoding="utf-8") as file:
+        print("begun", call.state, file=file)
+        for step in steps:
+            try:
+                call.checkpoint(step)
+            except CheckpointError as error:
+                print(type(error).__name__, error.definite, error, file=file)
+        print("ended", call.state, file=file)
+
+
+@app.job(name="aclimb", isolate=True)
+async def aclimb(path: str) -> None:
+    await asyncio.gather(*(current().acheckpoint(n) for n in range(5)))
+    Path(path).write_text(repr(current().state))
 
 
 @app.job(name="whither", isolate=True)

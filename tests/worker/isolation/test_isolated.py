@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kjobs.core.deferred import Row
 from kjobs.core.outcome import (
     OK,
     Condemned,
@@ -25,11 +26,12 @@ from kjobs.core.outcome import (
     dispose,
 )
 from kjobs.core.partition import Entry
+from kjobs.errors import CheckpointError, CheckpointFailed, CheckpointRefused
 from kjobs.worker.isolation import wire
 from kjobs.worker.isolation.cells import Cells
 from kjobs.worker.isolation.outside import PAUSE
 from tests.patience import until
-from tests.worker.invoking import DRAW, NOW, entry_of
+from tests.worker.invoking import DRAW, NOW, call_of, entry_of
 from tests.worker.isolation.conftest import COMMAND, Ward
 
 
@@ -196,3 +198,53 @@ def test_a_call_whose_process_cannot_begin_waits_and_the_reason_is_told(
     assert isinstance(outcome, Snoozed), "it never ran: neither a crash nor a failed attempt"
     assert outcome.delay == PAUSE
     assert "there is no module 'no.such.module'" in caplog.text
+
+
+# --- states -------------------------------------------------------------------------------------------
+
+
+class Shelf:
+    """Saves states, or refuses to."""
+
+    def __init__(self, *errors: CheckpointError | None) -> None:
+        self.kept: list[bytes] = []
+        self._errors = list(errors)
+
+    def save(self, entry: Entry, state: bytes) -> None:
+        error = self._errors.pop(0) if self._errors else None
+        if error is not None:
+            raise error
+        self.kept.append(state)
+
+    async def asave(self, entry: Entry, state: bytes) -> None:
+        raise AssertionError("a cell's calls are saved by the thread that waits for it")
+
+
+def test_what_a_call_stores_is_stored_by_the_worker(ward: Ward, tmp_path: Path) -> None:
+    shelf = Shelf(None, CheckpointFailed("no room", definite=False), CheckpointRefused("not yours"))
+    entry = ward.entry("climb", str(tmp_path / "way"), "a", "b", "c", "d")
+    entry.partition.saver = shelf
+    entry.row = Row(id="call-1@17", value=b"", due_ms=0, state=b'"before"')
+    entry.more = True
+    assert ward.run(entry) is OK
+    assert shelf.kept == [b'"a"', b'"d"']
+    assert not entry.more, "no slot goes on behind it by itself"
+    assert (tmp_path / "way").read_text().splitlines() == [
+        "begun before",
+        "CheckpointFailed False no room",
+        "CheckpointRefused True not yours",
+        "ended d",
+    ]
+
+
+def test_tasks_of_a_call_may_store_at_once(ward: Ward, tmp_path: Path) -> None:
+    shelf = Shelf()
+    entry = ward.entry("aclimb", str(tmp_path / "way"))
+    entry.partition.saver = shelf
+    assert ward.run(entry) is OK
+    assert sorted(shelf.kept) == [b"0", b"1", b"2", b"3", b"4"]
+    assert (tmp_path / "way").read_text() in {"0", "1", "2", "3", "4"}
+
+
+def test_whether_a_call_is_late_was_judged_before_it_came_to_its_cell(ward: Ward) -> None:
+    assert ward.run(entry_of(call_of("fine", expires=1))) is OK
