@@ -298,7 +298,7 @@ class Scheduler(Outlook):
         """The group knows which call it is, should the process end."""
         partition = entry.partition
         if not partition.open or now >= self._lease or self.attempts_left == 0 or entry.cancelled:
-            self.suspects.ended(entry)
+            self.suspects.taken_back(entry)
             self._offer(entry, now)
             return
         if self.attempts_left is not None:
@@ -428,7 +428,7 @@ class Scheduler(Outlook):
             entry.more = False
             partition.out -= 1
             if entry.suspect:
-                self.suspects.ended(entry)
+                self.suspects.taken_back(entry)
             if self.attempts_left is not None:
                 self.attempts_left += 1
             self._offer(entry, now)

@@ -44,9 +44,7 @@ class Suspects:
 
     def take(self, entry: Entry) -> None:
         """A suspect could begin."""
-        suspicion = entry.partition.suspicion
-        assert suspicion is not None
-        entry.crashes = known(suspicion.accused, entry)
+        entry.crashes = known(self._accused(entry), entry)
         if entry.crashes >= MOST_CRASHES:
             died = WorkerDied(f"its process ended {entry.crashes} times while it ran; it was not begun again")
             self._burials.order(entry, Bury(Reason.CRASHED, died, entry.failures + entry.crashes))
@@ -57,10 +55,8 @@ class Suspects:
         """Choose those that run next; True if there are any, so that a commit is wanted at once."""
         claimed = False
         while (entry := self._next()) is not None:
-            suspicion = entry.partition.suspicion
-            assert suspicion is not None
             name = name_of(entry)
-            suspicion.accused[name] = Accused(*name, entry.crashes, runs=True)
+            self._accused(entry)[name] = Accused(*name, entry.crashes, runs=True)
             self.claimed[entry] = entry.partition.snapshots
             entry.partition.dirty = claimed = True
         return claimed
@@ -79,13 +75,25 @@ class Suspects:
         ]
 
     def ended(self, entry: Entry) -> None:
-        """One that was claimed runs no more, or will not."""
+        """One that ran has ended."""
+        del self._accused(entry)[name_of(entry)]
+        self._release(entry)
+
+    def taken_back(self, entry: Entry) -> None:
+        """One that was claimed has not begun, and may be offered again, here or elsewhere."""
+        name = name_of(entry)
+        self._accused(entry)[name] = Accused(*name, entry.crashes, runs=False)
+        self._release(entry)
+
+    def _release(self, entry: Entry) -> None:
         del self.claimed[entry]
         entry.suspect = False
+        entry.partition.dirty = True
+
+    def _accused(self, entry: Entry) -> dict[tuple[bool, int], Accused]:
         suspicion = entry.partition.suspicion
         assert suspicion is not None
-        del suspicion.accused[name_of(entry)]
-        entry.partition.dirty = True
+        return suspicion.accused
 
     def convicted(self, entry: Entry, outcome: Outcome) -> int:
         """One that ran has ended otherwise than by success; how many crashes before this end are its own."""

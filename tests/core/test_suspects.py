@@ -229,6 +229,17 @@ def test_one_that_is_taken_back_begins_again_later() -> None:
     assert shell.running == [0]
 
 
+def test_one_that_is_taken_back_is_remembered_as_what_it_was() -> None:
+    shell = suspicious("a")
+    settle(shell)
+    shell = crashed(shell, end=1)
+    shell.fetch("a")
+    settle(shell)
+    shell.tell(Revoking([HERE]))
+    shell.give_back(0)
+    assert shell.commit()[1].suspected == Suspected(3, 1, (Accused(False, 0, 1, runs=False),))
+
+
 def test_they_begin_only_with_a_lease() -> None:
     shell = suspicious("a")
     claim, shell.unanswered = shell.unanswered, []
