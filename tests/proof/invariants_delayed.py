@@ -104,7 +104,7 @@ def what_is_withdrawn_ends(story: Story, config: Config, findings: Findings) -> 
         until = story.t(record.withdrawn) + config.notice
         for attempt in record.attempts:
             late = attempt.ran and story.t(attempt.started) > until
-            if late and not _disturbed(attempt, record.withdrawn, story):
+            if late and not (_disturbed(attempt, record.withdrawn, story) or _is_back(record, attempt)):
                 findings.add(
                     "I13",
                     f"{record} starts {story.t(attempt.started) - until + config.notice:.3f} s after it was "
@@ -113,6 +113,16 @@ def what_is_withdrawn_ends(story: Story, config: Config, findings: Findings) -> 
                     story.at(attempt.started),
                 )
                 break
+
+
+def _is_back(record: Record, attempt: Attempt) -> bool:
+    """Whether it is one of the queue, and somebody may have it who has read it there.
+
+    That it was taken out is known to the group only with a commit; until then nobody is told so for certain,
+    and if its owner dies before, the queue has it.
+    """
+    session = attempt.session
+    return record.due is None and session is not None and session.began > record.withdrawn
 
 
 def _disturbed(attempt: Attempt, since: int, story: Story) -> bool:
