@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -39,11 +40,36 @@ _STOP_SECONDS = 30.0
 _BIND_ATTEMPTS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What makes a broker one of several.
+
+    Attributes:
+        cluster: the cluster's id.
+        controllers: all of its controllers, as ``id@host:port:directory-id``, with commas.
+    """
+
+    cluster: str
+    controllers: str
+
+
+def fresh_id() -> str:
+    """A random id as Kafka writes them."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
 class Kafka:
-    """A single-node Kafka of one's own.
+    """A single-node Kafka of one's own, or one node of several.
 
     ``kill()`` and ``stop()`` keep the data and the port, so ``start()`` or ``restart()`` brings the same
     broker back. ``close()``, the end of the ``with`` block, removes the data.
+
+    Args:
+        properties: over those that every test broker has.
+        jvm: options for Java.
+        kafka: the jars; looked for if not given.
+        ports: its own and its controller's, if others have to know them.
+        membership: for one of several.
     """
 
     def __init__(
@@ -52,13 +78,17 @@ class Kafka:
         *,
         jvm: tuple[str, ...] = QUICK,
         kafka: Distribution | None = None,
+        ports: tuple[int, int] | None = None,
+        membership: Membership | None = None,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="kjobs-kafka-"))
         self.log = self.directory / "server.log"
         self._overrides = dict(properties or {})
         self._jvm = (*jvm, _HEAP, _LOGGING)
         self._kafka = kafka
-        self._port, self._controller_port = free_ports(2)
+        self._port, self._controller_port = ports or free_ports(2)
+        self._membership = membership
+        self._movable = ports is None
         self._formatted = False
         self._lines_before = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -99,15 +129,41 @@ class Kafka:
                 if not self._formatted:
                     self._format()
                 self._launch()
+                self.await_ready()
             except StartError as failure:
                 taken = "already in use" in str(failure)
-                if not taken or self._formatted or attempt == _BIND_ATTEMPTS:
+                if not taken or self._formatted or not self._movable or attempt == _BIND_ATTEMPTS:
                     raise
                 # Somebody took a port between our look and the bind; nothing depends on the number yet.
                 self._port, self._controller_port = free_ports(2)
             else:
                 self._formatted = True
                 return
+
+    def launch(self) -> None:
+        """Start the broker and return at once: others may have to be started before it can be ready."""
+        self._lines_before = len(self._said())
+        if not self._formatted:
+            self._format()
+            self._formatted = True
+        self._launch()
+
+    def await_ready(self, seconds: float = _START_SECONDS) -> None:
+        """Wait until a broker that was launched serves clients.
+
+        Raises:
+            StartError: it ended, or was not ready in time; it is gone then.
+        """
+        try:
+            self._await_ready(self._running(), seconds)
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         """Stop the broker with SIGTERM, as a deploy does, and wait for its end; the data stays."""
@@ -185,9 +241,11 @@ class Kafka:
         settings = server_properties(self._port, self._controller_port, data, self._overrides)
         configuration = self.directory / "server.properties"
         configuration.write_text(written(settings))
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        member = self._membership
+        cluster = fresh_id() if member is None else member.cluster
+        quorum = ("--standalone",) if member is None else (f"--initial-controllers={member.controllers}",)
         command = self._distribution().command(
-            *("kafka.tools.StorageTool", "format", "--standalone"),
+            *("kafka.tools.StorageTool", "format", *quorum),
             *(f"--cluster-id={cluster}", "--config", str(configuration)),  # it may begin with a dash
             jvm=(*QUICK, _LOGGING),
         )
@@ -211,19 +269,14 @@ class Kafka:
                 start_new_session=True,
             )
         self._leash = Leash(self._process.pid, self.directory)
-        try:
-            self._await_ready(self._process)
-        except BaseException:
-            self.kill()
-            raise
 
-    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+    def _await_ready(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
         while not probe.serves_groups(self.bootstrap):
             if process.poll() is not None:
                 what = f"ended with exit code {process.returncode} while starting"
             elif time.monotonic() > deadline:
-                what = f"was not ready at {self.bootstrap} after {_START_SECONDS:g} s"
+                what = f"was not ready at {self.bootstrap} after {seconds:g} s"
             else:
                 time.sleep(0.05)
                 continue
