@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -55,10 +55,12 @@ class Broker:
 
     # --- topics and groups -------------------------------------------------------------------------
 
-    def create(self, topics: Mapping[str, int], config: Mapping[str, str] | None = None) -> None:
+    def create(
+        self, topics: Mapping[str, int], config: Mapping[str, str] | None = None, replicas: int = 1
+    ) -> None:
         """Create topics of so many partitions, and wait until they can be used."""
         new = [
-            NewTopic(name, num_partitions=count, replication_factor=1, config=dict(config or {}))
+            NewTopic(name, num_partitions=count, replication_factor=replicas, config=dict(config or {}))
             for name, count in topics.items()
         ]
         _results(self._admin.create_topics(new))
@@ -180,7 +182,16 @@ class Broker:
 
     def read(self, topic: str) -> list[Found]:
         """Every committed record that a topic still has, partition by partition."""
-        places = self.places(topic)
+        found = list(self.records(self.places(topic)))
+        return sorted(found, key=lambda record: (record.place, record.offset))
+
+    def records(self, places: Sequence[Place], seconds: float = PATIENCE) -> Iterator[Found]:
+        """Every committed record that partitions still have, those of each by offset, as they are read.
+
+        Args:
+            places: the partitions.
+            seconds: without any record, after which the reading fails.
+        """
         consumer = Consumer(
             {
                 "bootstrap.servers": self.bootstrap,
@@ -195,29 +206,32 @@ class Broker:
         starts = self.starts(places)
         consumer.assign([TopicPartition(*place, starts[place]) for place in places])
         left = set(places)
-        found: list[Found] = []
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + seconds
         while left:
-            assert time.monotonic() < deadline, f"{topic} could not be read to its end"
+            assert time.monotonic() < deadline, f"{sorted(left)} could not be read to their ends"
             messages: list[Any] = consumer.consume(1000, 0.05)
             for message in messages:
                 place = (message.topic(), message.partition())
                 if message.error() is None:
-                    found.append(
-                        Found(
-                            place,
-                            message.offset(),
-                            message.key(),
-                            message.value(),
-                            tuple(headers_of(message)),
-                            message.timestamp()[1],
-                        )
-                    )
+                    yield found(message)
                 else:
                     assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
                     left.discard(place)
+            if messages:
+                deadline = time.monotonic() + seconds
         consumer.close()
-        return sorted(found, key=lambda record: (record.place, record.offset))
+
+
+def found(message: Any) -> Found:
+    """A record as the client gives it."""
+    return Found(
+        (message.topic(), message.partition()),
+        message.offset(),
+        message.key(),
+        message.value(),
+        tuple(headers_of(message)),
+        message.timestamp()[1],
+    )
 
 
 def _results(answers: Mapping[Any, Future[Any]]) -> None:

@@ -22,26 +22,29 @@ _HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 def queue_dump(broker: Broker, topic: str) -> list[h.AnyEvent]:
     """The records of a queue topic."""
-    return [
-        h.Logged(
-            time.monotonic(),
-            place=record.place,
-            offset=record.offset,
-            call=call_of(record),
-            key=record.key,
-            value_digest=digest(record.value),
-            headers=record.headers,
-        )
-        for record in broker.read(topic)
-    ]
+    return [logged(record) for record in broker.read(topic)]
+
+
+def logged(record: Found) -> h.Logged:
+    """A record of a queue topic."""
+    return h.Logged(
+        time.monotonic(),
+        place=record.place,
+        offset=record.offset,
+        call=call_of(record),
+        key=record.key,
+        value_digest=digest(record.value),
+        headers=record.headers,
+    )
 
 
 def dead_dump(broker: Broker, topic: str) -> list[h.AnyEvent]:
     """The records of a dead letter topic."""
-    return [_dead(record) for record in broker.read(topic)]
+    return [dead_logged(record) for record in broker.read(topic)]
 
 
-def _dead(record: Found) -> h.AnyEvent:
+def dead_logged(record: Found) -> h.DeadLogged:
+    """A record of a dead letter topic."""
     said = {name: (value or b"").decode() for name, value in record.headers if name.startswith("kj-")}
     return h.DeadLogged(
         time.monotonic(),
@@ -63,10 +66,11 @@ def delayed_dump(broker: Broker, topic: str, anchor: float) -> list[h.AnyEvent]:
         topic: the log.
         anchor: what the wall clock is ahead of the history's, which the broker's stamps are turned into.
     """
-    return [_delayed(record, anchor) for record in broker.read(topic)]
+    return [delayed_logged(record, anchor) for record in broker.read(topic)]
 
 
-def _delayed(record: Found, anchor: float) -> h.AnyEvent:
+def delayed_logged(record: Found, anchor: float) -> h.DelayedLogged:
+    """A record of the deferred store's log; see :func:`delayed_dump`."""
     at = record.timestamp_ms / 1000 - anchor
     change = wire.change(record.key, record.value, record.headers, record.offset)
     match change:
@@ -82,6 +86,7 @@ def _delayed(record: Found, anchor: float) -> h.AnyEvent:
                 due=change.due_ms / 1000 - anchor,
                 rank=change.rank,
                 failures=change.failures,
+                epoch=change.owner[0],
                 of=change.of if change.of >= 0 else None,
                 value_digest=digest(change.value),
             )

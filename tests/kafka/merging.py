@@ -81,7 +81,7 @@ def _with_epochs(events: Sequence[h.AnyEvent]) -> list[h.AnyEvent]:
     for index in range(len(out) - 1, -1, -1):
         event = out[index]
         if isinstance(event, h.Started):
-            epochs[event.place] = event.epoch
+            epochs[h.home(event.place)] = event.epoch
         elif isinstance(event, h.AssignedTo):
             # None began in it: then no event names its epoch, either.
             out[index] = msgspec.structs.replace(event, epoch=epochs.pop(event.place, 0))
