@@ -18,7 +18,7 @@ CHECKS  := $(VENV)/.checks
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # two pips in one environment get in each other's way
-.PHONY: help setup demo test test-all unit check format bench mutants clean server
+.PHONY: help setup demo test test-all unit check format bench mutants torture clean server
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,9 @@ bench: $(TESTS) server ## Measure speed and latency
 
 mutants: $(TESTS) ## Break the code in known ways and see that a test notices
 	$(BIN)/python -m tests.proof.mutants $(ARGS)
+
+torture: $(TESTS) server ## Break everything around kjobs by a seeded plan, and judge (ARGS="--help")
+	$(BIN)/python -m tests.torture $(ARGS)
 
 clean: ## Remove what make made: environments, caches, Kafka's jars
 	rm -rf .venv .venv-* .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -1,0 +1,163 @@
+"""Everything that a run needs, put up and taken down: brokers, proxy, Redis, workers, callers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from kjobs import App
+from tests.kafka.broker import Broker
+from tests.patience import until
+from tests.proof import history as h
+from tests.servers.redis import Redis
+from tests.torture.callers import Callers
+from tests.torture.cluster import Cluster
+from tests.torture.crews import Crews
+from tests.torture.desk import Desk
+from tests.torture.layout import CALLERS, CREWS, PARTIES, QUEUES, Folders, Queue
+from tests.torture.proxy import Proxy
+from tests.torture.sampler import Sampler
+from tests.torture.tail import Tail
+
+#: What the names of all topics begin with.
+PREFIX = "t"
+#: Seconds for all workers to be ready.
+_READY = 90.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a run is put up.
+
+    Attributes:
+        nodes: brokers.
+        protocol: of the groups.
+        session: the groups' session timeout, in seconds.
+        callers: processes that enqueue.
+        pace: calls per second of each.
+        most: unfinished calls at which they wait.
+        threads: slots of each worker process.
+    """
+
+    seed: int
+    nodes: int = 1
+    protocol: str = "classic"
+    session: float = 5.0
+    callers: int = 2
+    pace: float = 150.0
+    most: int = 20_000
+    threads: int = 6
+
+
+class Stage:
+    """A run's servers and processes.
+
+    Args:
+        terms: how it is put up.
+        root: the run's folder.
+    """
+
+    def __init__(self, terms: Terms, root: Path) -> None:
+        self.terms = terms
+        self.folders = Folders(root)
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            self._put_up()
+        except BaseException:
+            self._held.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def _put_up(self) -> None:
+        terms, folders, held = self.terms, self.folders, self._held
+        folders.make()
+        self.recorder = held.enter_context(h.Recorder(folders.histories / "stage.jsonl"))
+        self.desk = held.enter_context(Desk(folders.desk, self.recorder))
+        self.proxy = held.enter_context(Proxy())
+        self.redis = held.enter_context(Redis(("appendonly", "yes"), ("appendfsync", "everysec")))
+        self.cluster = held.enter_context(Cluster(terms.nodes, PARTIES, self.proxy))
+        held.callback(lambda: self.cluster.keep_logs(folders.logs))
+        self.broker = Broker(self.cluster.bootstrap)
+        self.app = App(bootstrap_servers=self.cluster.bootstrap, prefix=PREFIX, group="main")
+        held.callback(self.app.close)
+        for queue in QUEUES:
+            self.create(queue)
+        if terms.protocol == "consumer":
+            self._quicken()
+        common = {
+            "prefix": PREFIX,
+            "group_protocol": terms.protocol,
+            "session_timeout": terms.session,
+            "threads": terms.threads,
+            "lane_wait": 3.0,
+            "revoke_grace": 3.0,
+            "watchdog": 8.0,
+            "enqueue_timeout": 5.0,
+            "kafka_topic_metadata_refresh_interval_ms": 5000,
+            "kafka_topic_metadata_propagation_max_ms": 1000,
+            "kafka_max_poll_interval_ms": int(max(10.0, 2 * terms.session) * 1000),
+            "kafka_reconnect_backoff_max_ms": 2000,
+        }
+        doors = {crew.name: self.cluster.door(crew.name) for crew in CREWS}
+        self.crews = Crews(CREWS, folders, self.desk, self.recorder, common, doors)
+        self.crews.extra["w3"] = {"delay_store": self.redis.url}
+        held.callback(self.crews.close)
+        for crew in CREWS:
+            self.crews.start(crew.name)
+        logs = [place for queue in QUEUES for place in self.broker.places(self.app.names.delayed(queue.name))]
+        self.tail = Tail(self.broker, logs, held.enter_context(h.Recorder(folders.histories / "tail.jsonl")))
+        settings = {**common, "bootstrap_servers": self.cluster.door(CALLERS)}
+        self.callers = Callers(terms.callers, terms.seed, folders, settings)
+        held.callback(self.callers.close)
+        self.sampler = Sampler(self.broker, PREFIX, folders, self.desk, self.callers, terms.pace, terms.most)
+
+    def create(self, queue: Queue) -> None:
+        """Create a queue's topics."""
+        for topic in self.app.names.topics(queue.name, queue.partitions, 1_000_000):
+            config = {**topic.config, "min.insync.replicas": str(max(1, self.terms.nodes - 1))}
+            self.broker.create({topic.name: topic.partitions}, config, self.terms.nodes)
+
+    def ready(self) -> None:
+        """Wait until all workers have their partitions."""
+        for worker in self.crews.running.values():
+            worker.says(" ready", _READY)
+
+    def _quicken(self) -> None:
+        """By default members are heard from every 5 s, and a rebalance takes as long."""
+        session = self.terms.session
+        quick = {
+            "consumer.session.timeout.ms": int(session * 1000),
+            "consumer.heartbeat.interval.ms": min(500, int(session * 1000 / 6)),
+            "consumer.assignment.interval.ms": 0,
+        }
+        for group in {crew.group for crew in CREWS}:
+            known = self.broker.group_settings(group)  # not every broker knows the last one
+            self.broker.set_group(group, {name: value for name, value in quick.items() if name in known})
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        """End all faults: everything runs, and can reach everything."""
+        self.proxy.heal()
+        self.cluster.heal()
+        self.crews.keep()
+
+    def drained(self) -> bool:
+        """Whether everything that was enqueued is finished."""
+        self.crews.keep()
+        return not any(self.sampler.lag().values()) and not self.tail.behind() and not self.tail.waiting()
+
+    def stop(self) -> None:
+        """Stop all workers in order."""
+        for name in self.crews.crews:
+            self.crews.term(name)
+        for worker in self.crews.running.values():
+            until(lambda worker=worker: worker.code is not None, f"{worker.inc} ends")  # type: ignore[misc]
+        until(lambda: not self.desk.lives(), "all processes are gone")

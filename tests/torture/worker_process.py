@@ -1,0 +1,16 @@
+"""A real ``kjobs`` command under torture: ``python -m tests.torture.worker_process worker …``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kjobs.cli import main
+
+if __name__ == "__main__":
+    # A supervisor has nothing to tell; with one process there is none.
+    if {"--seat", "--cell"} & set(sys.argv) or os.environ.get("KJOBS_PROCESSES") == "1":
+        from tests.torture.testimony import testify
+
+        testify()
+    main()
