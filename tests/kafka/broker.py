@@ -21,6 +21,7 @@ from confluent_kafka.admin import (
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     OffsetSpec,
 )
@@ -74,6 +75,46 @@ class Broker:
     def _topics(self) -> Mapping[str, Any]:
         known: Mapping[str, Any] = self._admin.list_topics(timeout=PATIENCE).topics
         return {name: topic for name, topic in known.items() if topic.error is None}
+
+    def topics(self) -> list[str]:
+        """The names of all topics."""
+        return sorted(self._topics())
+
+    def set_topics(self, topics: Iterable[str], config: Mapping[str, str]) -> None:
+        """Set the configuration of topics, as far as it is given."""
+        resources = [
+            ConfigResource(
+                ConfigResource.Type.TOPIC,
+                topic,
+                incremental_configs=[
+                    ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                    for name, value in config.items()
+                ],
+            )
+            for topic in topics
+        ]
+        _results(self._admin.incremental_alter_configs(resources))
+
+    def enlarge(self, topics: Iterable[str], partitions: int) -> None:
+        """Give topics more partitions: so many in all."""
+        _results(self._admin.create_partitions([NewPartitions(topic, partitions) for topic in topics]))
+
+    def leader(self, place: Place) -> int:
+        """The id of the broker that leads a partition."""
+        return int(self._topics()[place[0]].partitions[place[1]].leader)
+
+    def controller(self) -> int:
+        """The id of the controller, as the brokers tell it."""
+        return int(self._admin.describe_cluster().result(timeout=PATIENCE).controller.id)
+
+    def coordinator(self, group: str) -> int:
+        """The id of the broker that coordinates a group."""
+        (answer,) = self._admin.describe_consumer_groups([group]).values()
+        return int(answer.result(timeout=PATIENCE).coordinator.id)
+
+    def delete_group(self, group: str) -> None:
+        """Delete a group that has no members, with what it has committed."""
+        _results(self._admin.delete_consumer_groups([group]))
 
     def topic_id(self, topic: str) -> str:
         """Kafka's id of a topic."""

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from kjobs.handle import row_id
 from tests.proof import history as h
 from tests.torture.draws import Draw, Draws
 from tests.torture.jobs import RELAXED, declare
+from tests.torture.ledger import Ledger
 
 #: Wishes that may be waiting for an answer before no more are made.
 _WISHES = 200
@@ -42,10 +44,8 @@ class Caller:
         self._app = App()
         self._jobs = declare(self._app)._asdict()
         self._draws = Draws(name, random.Random(seed))
-        self._recorder = h.Recorder(root / "histories" / f"{name}.jsonl")
-        self._anchor = time.time() - time.monotonic()
-        self._seq = 0
-        self._ids = 0
+        self._ledger = Ledger(name, self._app.names, h.Recorder(root / "histories" / f"{name}.jsonl"))
+        self._ids = count(1)
         self._ended = threading.Event()
         self._wishes: queue.Queue[tuple[Handle, float | None]] = queue.Queue(_WISHES)
 
@@ -87,9 +87,9 @@ class Caller:
         try:
             handle = self._job(draw).options(id=call_id, **_options(draw)).delay(draw.script, draw.length)
         except EnqueueError as error:
-            self._failed(error)
+            self._ledger.failed(error)
             return
-        self._acknowledged(handle, seq)
+        self._ledger.acknowledged([handle], [seq])
         if draw.wish is not None:
             with suppress(queue.Full):
                 self._wishes.put_nowait((handle, draw.wish if draw.wish >= 0 else None))
@@ -106,83 +106,30 @@ class Caller:
                     enqueue = self._job(draw).options(id=call_id, **_options(draw))
                     handles.append(enqueue.delay(draw.script, draw.length))
         except BatchError as error:
-            self._partly(error, numbers)
+            self._ledger.partly(error, numbers)
         else:
-            self._all(handles, numbers)
+            self._ledger.acknowledged(handles, numbers)
 
     def _many(self, bunch: list[Draw]) -> None:
         """Several calls of one job and key, of which kjobs makes the ids."""
         first = bunch[0]
-        numbers = [self._number() for _ in bunch]
+        numbers = [self._ledger.number() for _ in bunch]
         options = {**_options(first), "key": first.key}
         calls = [(draw.script, draw.length) for draw in bunch]
         try:
             handles = self._job(first).options(**options).delay_many(calls)
         except BatchError as error:
-            self._partly(error, numbers)
+            self._ledger.partly(error, numbers)
         else:
-            self._all(handles, numbers)
+            self._ledger.acknowledged(handles, numbers)
 
     def _job(self, draw: Draw) -> Job[..., Any]:
         found: Job[..., Any] = self._jobs[draw.job]
         return found
 
     def _next(self, draw: Draw) -> tuple[str, int]:
-        self._ids += 1
         prefix = RELAXED if draw.job == "yielding" else ""
-        return f"{prefix}{self._name}.{self._ids}", self._number()
-
-    def _number(self) -> int:
-        self._seq += 1
-        return self._seq
-
-    # --- what became of it -------------------------------------------------------------------------
-
-    def _all(self, handles: list[Handle], numbers: list[int]) -> None:
-        self._recorder.record(*map(self._event, handles, numbers))
-
-    def _partly(self, error: BatchError, numbers: list[int]) -> None:
-        failures = dict(error.failures)
-        for index, handle in enumerate(error.handles):
-            if index in failures:
-                self._failed(failures[index], handle.id)
-            else:
-                self._acknowledged(handle, numbers[index])
-
-    def _acknowledged(self, handle: Handle, seq: int) -> None:
-        self._recorder.record(self._event(handle, seq))
-
-    def _event(self, handle: Handle, seq: int) -> h.Event:
-        assert handle.partition is not None
-        assert handle.offset is not None
-        now = time.monotonic()
-        topic = self._app.names.queue(handle.queue)
-        key = None if handle.key is None else handle.key.encode()
-        if handle.due_ms is None:
-            return h.Enqueued(
-                now,
-                self._name,
-                call=handle.id,
-                place=(topic, handle.partition),
-                offset=handle.offset,
-                key=key,
-                producer=self._name,
-                seq=seq,
-            )
-        return h.Scheduled(
-            now,
-            self._name,
-            call=handle.id,
-            name=handle.id,
-            place=(self._app.names.delayed(handle.queue), handle.partition),
-            offset=handle.offset,
-            key=key,
-            due=handle.due_ms / 1000 - self._anchor,
-        )
-
-    def _failed(self, error: EnqueueError, call_id: str = "") -> None:
-        kind = h.EnqueueFailed if error.definite else h.EnqueueUnknown
-        self._recorder.record(kind(time.monotonic(), self._name, call=call_id or error.call_id))
+        return f"{prefix}{self._name}.{next(self._ids)}", self._ledger.number()
 
     # --- wishes ------------------------------------------------------------------------------------
 
@@ -191,9 +138,7 @@ class Caller:
         for handle, delay in iter(self._wishes.get, None):
             try:
                 verdict = handle.cancel() if delay is None else handle.reschedule(delay=delay)
-                name = row_id(handle)
-                told = h.Told(time.monotonic(), self._name, request=f"?{name}", verdict=verdict.value)
-                self._recorder.record(told)
+                self._ledger.told(row_id(handle), verdict.value)
             except EnqueueError:
                 pass  # the wish may be in the log, or not; nobody was told anything
             finally:

@@ -95,7 +95,9 @@ class _Loud(ValueError):
 
 
 #: Words that end an attempt otherwise than well.
-_ENDINGS = frozenset({"fail", "later", "fatal", "dead", "discard", "loud", "huge", "exit", "interrupt"})
+_ENDINGS = frozenset(
+    {"fail", "later", "soon", "fatal", "dead", "discard", "loud", "huge", "exit", "interrupt"}
+)
 
 
 def _end(word: str) -> None:
@@ -104,6 +106,8 @@ def _end(word: str) -> None:
             raise ValueError("it fails, and may be tried again")
         case "later":
             raise Retry("it fails, and is tried again when others have been", delay=random.uniform(3.5, 6.0))
+        case "soon":
+            raise Retry("it fails, and is tried again before long", delay=2.5)
         case "fatal":
             raise KeyError("it fails, and is not tried again")
         case "dead":

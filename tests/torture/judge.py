@@ -20,6 +20,7 @@ from tests.proof.invariants_ownership import leases_are_earned
 from tests.proof.invariants_process import stops_when_told
 from tests.proof.telling import tell
 from tests.proof.violations import Findings
+from tests.torture.eras import eras, renewals
 from tests.torture.jobs import RELAXED
 from tests.torture.layout import RETRIES
 from tests.torture.shards import events_of, processes_in, shards_in
@@ -136,9 +137,9 @@ def judge_processes(folder: Path, session: float) -> Opinion:
 def judge_shard(shard: Path) -> Opinion:
     """Judge one partition."""
     opinion = Opinion()
-    for history in eras(list(events_of(shard))):
-        whole = prepared(history)
-        _take(check(whole, config=promises()), opinion, shard.stem)
+    for era in eras(list(events_of(shard)), renewals(shard)):
+        whole = prepared(era.events)
+        _take(check(whole, config=promises(drained=era.last)), opinion, shard.stem)
         _count(whole, opinion)
     return opinion
 
@@ -149,11 +150,6 @@ def _take(violations: Iterable[Violation], opinion: Opinion, where: str) -> None
         opinion.counts[violation.code] += int(more[1]) if more else 1
         if not more:
             opinion.told.append(f"{where}: {violation}")
-
-
-def eras(events: Sequence[h.AnyEvent]) -> Iterable[Sequence[h.AnyEvent]]:
-    """The history of a partition; of one that was deleted and made anew, that of each of its topics."""
-    return [events]
 
 
 def prepared(events: Sequence[h.AnyEvent]) -> list[h.AnyEvent]:

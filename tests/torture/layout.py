@@ -58,7 +58,7 @@ SAFE = (
 )
 #: Those to which something is done that takes calls away, or doubles them: what exactly, is judged.
 DOOMED = (
-    Queue("anew", 2, 15),
+    Queue("anew", 2, 0),
     Queue("trimmed", 2, 15),
     Queue("growing", 2, 15, keyed=False),
     Queue("forgotten", 2, 15),

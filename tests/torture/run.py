@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -15,6 +15,8 @@ from confluent_kafka import KafkaException
 from kjobs.errors import KjobsError
 from tests.torture.dump import dump
 from tests.torture.judge import judge
+from tests.torture.nemesis import Nemesis
+from tests.torture.plan import Order
 from tests.torture.shards import Shards
 from tests.torture.stage import PREFIX, Stage, Terms
 from tests.torture.verdict import Verdict
@@ -25,7 +27,14 @@ _LOOK = 1.0
 
 
 def run(
-    terms: Terms, profile: str, seconds: float, root: Path, told: Callable[[str], None], *, keep: bool = False
+    terms: Terms,
+    profile: str,
+    seconds: float,
+    plan: Sequence[Order],
+    root: Path,
+    told: Callable[[str], None],
+    *,
+    keep: bool = False,
 ) -> Verdict:
     """Put everything up, let it run, and judge.
 
@@ -33,6 +42,7 @@ def run(
         terms: how it is put up.
         profile: its name, for the verdict.
         seconds: how long it runs.
+        plan: the faults.
         root: where everything is kept; but for the verdict, only if something was found, or ``keep``.
         told: hears how it goes.
         keep: also of a good run.
@@ -42,7 +52,7 @@ def run(
     )
     began = time.monotonic()
     try:
-        _live(terms, seconds, root, told, verdict)
+        _live(terms, seconds, plan, root, told, verdict)
         _judge(terms, root, told, verdict)
     except (AssertionError, KafkaException, KjobsError, OSError, RuntimeError) as error:
         verdict.add("HARNESS", "".join(traceback.format_exception(error)))
@@ -53,17 +63,28 @@ def run(
     return verdict
 
 
-def _live(terms: Terms, seconds: float, root: Path, told: Callable[[str], None], verdict: Verdict) -> None:
+def _live(
+    terms: Terms,
+    seconds: float,
+    plan: Sequence[Order],
+    root: Path,
+    told: Callable[[str], None],
+    verdict: Verdict,
+) -> None:
     """Run, heal, drain, stop, dump."""
     told(f"putting up {terms.nodes} broker(s) and the workers")
     with Stage(terms, root) as stage:
         stage.ready()
         told("everything runs")
+        nemesis = Nemesis(stage, plan)
         with stage.sampler, stage.tail:
-            _wait(stage, seconds, told)
-            told("the callers stop")
-            stage.callers.stop()
+            with stage.agenda:
+                nemesis.begin()
+                _wait(stage, nemesis, seconds, told)
+            verdict.faults, verdict.missed = dict(nemesis.injected), dict(nemesis.missed)
+            told("the faults are over, and the callers stop")
             stage.heal()
+            stage.callers.stop()
             _drain(stage, told, verdict)
             stage.stop()
             told("all workers have stopped")
@@ -84,7 +105,7 @@ def _live(terms: Terms, seconds: float, root: Path, told: Callable[[str], None],
         shards.close()
 
 
-def _wait(stage: Stage, seconds: float, told: Callable[[str], None]) -> None:
+def _wait(stage: Stage, nemesis: Nemesis, seconds: float, told: Callable[[str], None]) -> None:
     began = time.monotonic()
     pause = threading.Event()
     while (left := began + seconds - time.monotonic()) > 0:

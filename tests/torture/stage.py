@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +16,12 @@ from tests.kafka.broker import Broker
 from tests.patience import until
 from tests.proof import history as h
 from tests.servers.redis import Redis
+from tests.torture.agenda import Agenda
 from tests.torture.callers import Callers
 from tests.torture.cluster import Cluster
 from tests.torture.crews import Crews
 from tests.torture.desk import Desk
+from tests.torture.hand import Hand
 from tests.torture.layout import CALLERS, CREWS, PARTIES, QUEUES, Folders, Queue
 from tests.torture.proxy import Proxy
 from tests.torture.sampler import Sampler
@@ -63,6 +69,8 @@ class Stage:
         self.terms = terms
         self.folders = Folders(root)
         self._held = ExitStack()
+        self._claims: set[str] = set()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         try:
@@ -79,6 +87,7 @@ class Stage:
         terms, folders, held = self.terms, self.folders, self._held
         folders.make()
         self.recorder = held.enter_context(h.Recorder(folders.histories / "stage.jsonl"))
+        self.agenda = Agenda()
         self.desk = held.enter_context(Desk(folders.desk, self.recorder))
         self.proxy = held.enter_context(Proxy())
         self.redis = held.enter_context(Redis(("appendonly", "yes"), ("appendfsync", "everysec")))
@@ -102,7 +111,7 @@ class Stage:
             "enqueue_timeout": 5.0,
             "kafka_topic_metadata_refresh_interval_ms": 5000,
             "kafka_topic_metadata_propagation_max_ms": 1000,
-            "kafka_max_poll_interval_ms": int(max(10.0, 2 * terms.session) * 1000),
+            "kafka_max_poll_interval_ms": int((terms.session + 1.0) * 1000),
             "kafka_reconnect_backoff_max_ms": 2000,
         }
         doors = {crew.name: self.cluster.door(crew.name) for crew in CREWS}
@@ -116,13 +125,56 @@ class Stage:
         settings = {**common, "bootstrap_servers": self.cluster.door(CALLERS)}
         self.callers = Callers(terms.callers, terms.seed, folders, settings)
         held.callback(self.callers.close)
+        self.hand = Hand(self.app, self.broker, self.recorder)
         self.sampler = Sampler(self.broker, PREFIX, folders, self.desk, self.callers, terms.pace, terms.most)
 
-    def create(self, queue: Queue) -> None:
-        """Create a queue's topics."""
+    # --- for those who do harm ---------------------------------------------------------------------
+
+    def claim(self, name: str) -> bool:
+        """Have something for oneself; False if somebody else has it."""
+        with self._lock:
+            if name in self._claims:
+                return False
+            self._claims.add(name)
+            return True
+
+    def release(self, name: str) -> None:
+        """Let go of what was claimed."""
+        with self._lock:
+            self._claims.discard(name)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something after a while."""
+        self.agenda.at(time.monotonic() + seconds, action)
+
+    def renewed(self, topic: str) -> None:
+        """A topic is about to be made anew: what comes is of another one."""
+        line = json.dumps({"topic": topic, "t": time.monotonic()})
+        with (self.folders.root / "eras.jsonl").open("a") as file:
+            file.write(line + "\n")
+
+    def unfinished(self, queue: str) -> int:
+        """How many calls of a queue are unfinished."""
+        return self.sampler.lag()[queue]
+
+    # --- topics ------------------------------------------------------------------------------------
+
+    def create(self, queue: Queue, *kinds: str) -> None:
+        """Create a queue's topics, or some of them, if they are missing."""
+        existing = self.broker.topics()
         for topic in self.app.names.topics(queue.name, queue.partitions, 1_000_000):
+            if topic.name in existing or (kinds and topic.name not in kinds):
+                continue
             config = {**topic.config, "min.insync.replicas": str(max(1, self.terms.nodes - 1))}
             self.broker.create({topic.name: topic.partitions}, config, self.terms.nodes)
+
+    def create_queue_topic(self, name: str) -> None:
+        """Create the topic of a queue's calls again."""
+        self.create(_queue(name), self.app.names.queue(name))
+
+    def create_dead_topic(self, name: str) -> None:
+        """Create the topic of a queue's dead letters again."""
+        self.create(_queue(name), self.app.names.dead(name))
 
     def ready(self) -> None:
         """Wait until all workers have their partitions."""
@@ -147,6 +199,8 @@ class Stage:
         """End all faults: everything runs, and can reach everything."""
         self.proxy.heal()
         self.cluster.heal()
+        for queue in QUEUES:
+            self.create(queue)
         self.crews.keep()
 
     def drained(self) -> bool:
@@ -161,3 +215,7 @@ class Stage:
         for worker in self.crews.running.values():
             until(lambda worker=worker: worker.code is not None, f"{worker.inc} ends")  # type: ignore[misc]
         until(lambda: not self.desk.lives(), "all processes are gone")
+
+
+def _queue(name: str) -> Queue:
+    return next(queue for queue in QUEUES if queue.name == name)

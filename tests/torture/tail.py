@@ -34,6 +34,7 @@ class Tail:
         self._waiting: dict[h.Place, dict[str, int]] = {place: {} for place in places}
         self._anchor = time.time() - time.monotonic()
         self._lock = threading.Lock()
+        self._more = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tail", daemon=True)
 
@@ -44,6 +45,14 @@ class Tail:
     def __exit__(self, *_: object) -> None:
         self._closing.set()
         self._thread.join(_JOIN_SECONDS)
+
+    def follow(self, place: h.Place) -> None:
+        """Read another partition, too."""
+        with self._lock:
+            if place not in self._read:
+                self._read[place], self._waiting[place] = 0, {}
+                self._places.append(place)
+                self._more = True
 
     def waiting(self) -> list[tuple[h.Place, str]]:
         """What waits, of everything that was read."""
@@ -69,6 +78,10 @@ class Tail:
         )
         consumer.assign([TopicPartition(*place, 0) for place in self._places])
         while not self._closing.is_set():
+            if self._more:
+                with self._lock:
+                    self._more = False
+                    consumer.assign([TopicPartition(*place, read) for place, read in self._read.items()])
             messages: list[Any] = consumer.consume(500, 0.2)
             events: list[h.DelayedLogged] = []
             for message in messages:

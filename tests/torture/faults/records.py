@@ -1,0 +1,65 @@
+"""Records that are no calls, or not such as the worker knows (F22, F24, F25)."""
+
+from __future__ import annotations
+
+from tests.kafka.poison import POISON
+from tests.proof import history as h
+from tests.torture.faults.fault import Fault
+from tests.torture.plan import Row
+
+
+class _Strange(Fault):
+    """A fault that is a record in some partition of some queue."""
+
+    def place(self) -> h.Place:
+        queue = self.one_of(("orders", "mail", "vault"))
+        place = self.one_of(self.stage.broker.places(self.stage.app.names.queue(queue)))
+        self.where = f"{place[0]}[{place[1]}]"
+        return place
+
+
+class F22(_Strange):
+    row = Row(
+        name="F22",
+        title="records that cannot be decoded: bytes, nothing, broken JSON, odd headers",
+        gap=(3.0, 12.0),
+    )
+
+    def inject(self) -> None:
+        place = self.place()
+        names = sorted(POISON)
+        first = int(self.order.draw * 1000)
+        for step in range(4):
+            poison = POISON[names[(first + step * 7) % len(names)]]
+            self.stage.hand.write(place, poison.value, poison.key, poison.headers)
+
+
+class F24(_Strange):
+    row = Row(
+        name="F24",
+        title="calls of jobs that no worker knows",
+        gap=(6.0, 20.0),
+    )
+
+    def inject(self) -> None:
+        place = self.place()
+        for job in ("act.later", "os.system", "__main__.act", "act\0"):
+            self.stage.hand.write_call(place, job, ["ok"])
+
+
+class F25(_Strange):
+    row = Row(
+        name="F25",
+        title="calls as another version of the program would make them: other arguments, another format",
+        gap=(6.0, 20.0),
+    )
+
+    def inject(self) -> None:
+        place = self.place()
+        self.stage.hand.write_call(place, "act", ["ok", 0.0, "more"])
+        self.stage.hand.write_call(place, "act", [], kwargs={"renamed": 1})
+        self.stage.hand.write_call(place, "act", ["ok"], v=2)
+        self.stage.hand.write_call(place, "act", ["ok"], another="field")
+
+
+FAULTS = (F22, F24, F25)
