@@ -117,7 +117,8 @@ def _check_first(attempt: Attempt, story: Story, config: Config, findings: Findi
         if former.result == "failed"
         and former.ended < attempt.started
         and former.session is not session
-        and not log.reset_between(former.ended, attempt.started, record.offset)
+        # What is in the deferred store is not forgotten when somebody sets the offsets.
+        and (_is_stored(former, began) or not log.reset_between(former.ended, attempt.started, record.offset))
     ]
     highest = 1 + max((former.number for former in counted), default=0)
     lowest = 1

@@ -12,7 +12,7 @@ from tests.servers.ports import free_ports
 from tests.torture.proxy import Proxy
 
 #: Seconds after which the controller takes a silent broker for dead.
-_SILENCE_MS = "3000"
+_SILENCE_MS = "5000"
 #: Seconds for a broker to come up on a busy machine.
 START_SECONDS = 120.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -49,6 +50,7 @@ class Crews:
         self._common = common
         self._doors = doors
         self._lives = count(1)
+        self._lock = threading.Lock()
         #: Settings that were given to a crew for a time.
         self.extra: dict[str, dict[str, object]] = {}
 
@@ -75,11 +77,12 @@ class Crews:
         worker = self.running[name] = Worker(inc, command, environ, self._folders.logs, silent, GRACE)
         return worker
 
-    def keep(self) -> None:
-        """Begin again those that have ended."""
-        for name, worker in list(self.running.items()):
-            if worker.code is not None:
-                self.start(name)
+    def keep(self, *names: str) -> None:
+        """Begin those again that have ended, of these or of all."""
+        with self._lock:
+            for name in names or tuple(self.running):
+                if self.running[name].code is not None:
+                    self.start(name)
 
     def term(self, name: str) -> None:
         """Ask a crew to stop, with all its processes."""

@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 #: What calls are told to do, with how often of a thousand.
 _SCRIPTS = {
-    "ok": 905,
+    "ok": 912,
     "fail ok": 30,
     "fail fail ok": 10,
     "loud ok": 3,
-    "later ok": 8,
-    "later fail ok": 3,
+    "later ok": 3,
+    "later fail ok": 1,
     "fail": 5,
     "fatal": 4,
     "dead": 4,
@@ -119,7 +119,7 @@ class Draws:
     def _key(self, queue: Queue) -> str | None:
         if not queue.keyed or self._rng.random() < 0.2:
             return None
-        return f"{self._name}-{min(int(self._rng.paretovariate(0.6)), _KEYS)}"
+        return f"{self._name}-{int(_KEYS * self._rng.random() ** 3)}"  # a few of them are hot
 
     def _length(self) -> float:
         return self._of(_LENGTHS)

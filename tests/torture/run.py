@@ -111,9 +111,10 @@ def _wait(stage: Stage, nemesis: Nemesis, seconds: float, told: Callable[[str], 
     while (left := began + seconds - time.monotonic()) > 0:
         pause.wait(min(left, 10.0))
         stage.callers.check()
-        stage.crews.keep()
+        stage.keep()
         told(
-            f"{time.monotonic() - began:,.0f} of {seconds:,.0f} s, {stage.sampler.peaks.lag:,} behind at most"
+            f"{time.monotonic() - began:,.0f} of {seconds:,.0f} s: {nemesis.injected.total():,} faults, "
+            f"{stage.desk.killed:,} processes killed, {stage.sampler.peaks.lag:,} calls behind at most"
         )
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from confluent_kafka import KafkaException
+
 from kjobs import App
 from tests.kafka.broker import Broker
 from tests.patience import until
@@ -193,15 +195,31 @@ class Stage:
             known = self.broker.group_settings(group)  # not every broker knows the last one
             self.broker.set_group(group, {name: value for name, value in quick.items() if name in known})
 
+    def keep(self) -> None:
+        """Begin again what has ended, unless somebody wants it so."""
+        for name in self.crews.crews:
+            with self._lock:
+                claimed = f"crew:{name}" in self._claims
+            if not claimed:
+                self.crews.keep(name)
+
     # --- the end -----------------------------------------------------------------------------------
 
     def heal(self) -> None:
         """End all faults: everything runs, and can reach everything."""
         self.proxy.heal()
         self.cluster.heal()
-        for queue in QUEUES:
-            self.create(queue)
+        until(self._whole, "the brokers have all topics", seconds=_READY)
         self.crews.keep()
+
+    def _whole(self) -> bool:
+        """See that there are all topics; False if the brokers do not say."""
+        try:
+            for queue in QUEUES:
+                self.create(queue)
+        except (AssertionError, KafkaException):
+            return False
+        return True
 
     def drained(self) -> bool:
         """Whether everything that was enqueued is finished."""

@@ -35,10 +35,11 @@ class F1(Fault):
 
     def inject(self) -> None:
         if self.order.variant == "supervisor":
-            name = self.crew(*SUPERVISED)
+            self._crew = name = self.crew(*SUPERVISED)
             self.stage.crews.running[name].signal(signal.SIGKILL)
             return
         life = self.worker()
+        self._crew = life.crew
         if self.order.variant == "process":
             os.kill(life.pid, signal.SIGKILL)
             return
@@ -47,7 +48,7 @@ class F1(Fault):
         self.stage.desk.tell(life, do="failpoint", text=f"{failpoint}:kill@{passes}")
 
     def heal(self) -> None:
-        self.stage.crews.keep()
+        self.stage.crews.keep(self._crew)
 
 
 class F2(Fault):
@@ -120,7 +121,7 @@ class F4(Fault):
     def heal(self) -> None:
         if self.order.variant == "quiet":
             self.stage.crews.term(self.where)
-        self.stage.crews.keep()
+        self.stage.crews.keep(self.where)
 
 
 class F5(Fault):

@@ -42,6 +42,9 @@ class F30(Fault):
         except (AssertionError, KafkaException) as error:
             raise Missed(str(error)) from None
 
+    def heal(self) -> None:
+        self.stage.create_queue_topic(self._QUEUE)
+
 
 class F31(Fault):
     row = Row(
@@ -94,7 +97,7 @@ class F32(Fault):
             raise Missed(str(error)) from None
 
     def heal(self) -> None:
-        self.stage.crews.keep()
+        self.stage.crews.keep("w4")
 
 
 class F33(Fault):
@@ -124,7 +127,7 @@ class F33(Fault):
         self.tell(*(h.OffsetsReset(now, place=place, offset=starts[place]) for place in places))
 
     def heal(self) -> None:
-        self.stage.crews.keep()
+        self.stage.crews.keep(self._CREW)
 
 
 class F35(Fault):
