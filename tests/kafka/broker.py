@@ -30,6 +30,9 @@ from kjobs.kafka.message import headers_of
 from tests.patience import PATIENCE, until
 from tests.proof.history import Headers, Place
 
+#: A batch cannot be read, and would be fetched for ever.
+_UNREADABLE = frozenset({KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG, KafkaError._NOT_IMPLEMENTED})
+
 
 class Found(NamedTuple):
     """A record of a topic."""
@@ -255,6 +258,9 @@ class Broker:
                 place = (message.topic(), message.partition())
                 if message.error() is None:
                     yield found(message)
+                elif message.error().code() in _UNREADABLE:
+                    # Whoever wrote it knows of it; it is of one record.
+                    consumer.seek(TopicPartition(*place, message.offset() + 1))
                 else:
                     assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
                     left.discard(place)

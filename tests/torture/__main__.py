@@ -15,6 +15,7 @@ from tests.torture.faults import FAULTS
 from tests.torture.plan import read, write
 from tests.torture.profile import CUSTOM, PROFILES, plan_of
 from tests.torture.run import run
+from tests.torture.sabotage import known
 from tests.torture.stage import Terms
 from tests.torture.verdict import Verdict
 
@@ -49,7 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write(plan, root / "plan.jsonl")
         counts = Counter(order.fault for order in plan)
         told(f"seed {seed}: {len(plan)} faults of {len(counts)} kinds in {seconds:,.0f} s, in {root}")
-        terms = Terms(seed=seed, nodes=given.nodes, protocol=protocol, pace=given.pace or profile.pace)
+        terms = Terms(
+            seed=seed,
+            nodes=given.nodes,
+            protocol=protocol,
+            pace=given.pace or profile.pace,
+            mutant=given.mutant,
+            drain=given.drain,
+        )
         verdict = run(terms, profile.name, seconds, plan, root, told, keep=given.keep)
         verdicts.append(verdict)
         print(verdict.as_json() if given.json else verdict.table(), flush=True)
@@ -78,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pace", type=float, help="calls per second of each of two callers")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="carry out this plan (plan.jsonl of a run)")
     parser.add_argument("--only", metavar="F1,F3", help="only these faults; none for no faults")
+    parser.add_argument("--drain", type=float, default=240.0, help="seconds to finish everything (240)")
+    parser.add_argument("--mutant", default="", choices=("", *known()), metavar="NAME", help="break the core")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where plan, verdict and histories go")
     parser.add_argument("--keep", action="store_true", help="keep the histories of a good run, too")
     parser.add_argument("--json", action="store_true", help="the verdict as JSON")

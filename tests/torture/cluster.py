@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.servers.kafka import FAST, Kafka, Membership, fresh_id
+from tests.servers.kafka import FAST, QUICK, Kafka, Membership, fresh_id
 from tests.servers.ports import free_ports
 from tests.torture.proxy import Proxy
 
@@ -47,7 +47,7 @@ class Cluster:
         self.nodes = {
             node: Kafka(
                 self._properties(node, nodes),
-                jvm=FAST if nodes == 1 else ("-XX:+UseSerialGC",),
+                jvm=FAST if nodes == 1 else QUICK,
                 ports=(own[0], own[1]),
                 membership=membership,
             )

@@ -21,8 +21,6 @@ from tests.torture.shards import Shards
 from tests.torture.stage import PREFIX, Stage, Terms
 from tests.torture.verdict import Verdict
 
-#: Seconds in which everything must be finished once all is well again.
-DRAIN_SECONDS = 240.0
 _LOOK = 1.0
 
 
@@ -121,14 +119,14 @@ def _wait(stage: Stage, nemesis: Nemesis, seconds: float, told: Callable[[str], 
 def _drain(stage: Stage, told: Callable[[str], None], verdict: Verdict) -> None:
     """Wait until everything is finished; all is well by now."""
     began = time.monotonic()
-    deadline = began + DRAIN_SECONDS
+    deadline = began + stage.terms.drain
     while not stage.drained():
         if time.monotonic() > deadline:
             lag = {name: count for name, count in stage.sampler.lag().items() if count}
             waiting = [f"{name} in {place[0]}[{place[1]}]" for place, name in stage.tail.waiting()]
             verdict.add(
                 "DRAIN",
-                f"after {DRAIN_SECONDS:g} s {lag or 'no'} calls are unfinished in the queues, "
+                f"after {stage.terms.drain:g} s {lag or 'no'} calls are unfinished in the queues, "
                 f"{stage.tail.behind()} records of the deferred store are unread, and {len(waiting)} calls "
                 f"wait in it: {', '.join(waiting[:10])}",
             )

@@ -47,6 +47,8 @@ class Terms:
         pace: calls per second of each.
         most: unfinished calls at which they wait.
         threads: slots of each worker process.
+        mutant: how the workers' core is broken; see :mod:`tests.torture.sabotage`.
+        drain: seconds in which everything must be finished once all is well again.
     """
 
     seed: int
@@ -57,6 +59,8 @@ class Terms:
     pace: float = 150.0
     most: int = 20_000
     threads: int = 6
+    mutant: str = ""
+    drain: float = 240.0
 
 
 class Stage:
@@ -115,6 +119,7 @@ class Stage:
             "kafka_topic_metadata_propagation_max_ms": 1000,
             "kafka_max_poll_interval_ms": int((terms.session + 1.0) * 1000),
             "kafka_reconnect_backoff_max_ms": 2000,
+            "test_mutant": terms.mutant,
         }
         doors = {crew.name: self.cluster.door(crew.name) for crew in CREWS}
         self.crews = Crews(CREWS, folders, self.desk, self.recorder, common, doors)
@@ -222,9 +227,12 @@ class Stage:
         return True
 
     def drained(self) -> bool:
-        """Whether everything that was enqueued is finished."""
+        """Whether everything that was enqueued is finished; not, if the brokers do not say."""
         self.crews.keep()
-        return not any(self.sampler.lag().values()) and not self.tail.behind() and not self.tail.waiting()
+        try:
+            return not any(self.sampler.lag().values()) and not self.tail.behind() and not self.tail.waiting()
+        except (AssertionError, KafkaException):
+            return False
 
     def stop(self) -> None:
         """Stop all workers in order."""

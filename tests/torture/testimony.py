@@ -7,7 +7,6 @@ import sys
 import time
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from kjobs import current, events
 from tests.kafka.witness import Witness
@@ -28,10 +27,8 @@ class Testimony(Witness):
     __test__ = False  # it is no test, whatever pytest makes of its name
 
     def __init__(self, folder: Path, effects: Path, inc: str, prefix: str) -> None:
-        super().__init__(folder, inc, prefix)
+        super().__init__(folder, inc, prefix, f"{inc}-{os.getpid()}")
         self._effects = h.Recorder(effects / f"{inc}-{os.getpid()}.jsonl")
-        #: Calls whose last attempt ended with a crash of its cell, which is not counted as one.
-        self._crashed: set[tuple[h.Place, int]] = set()
 
     def effect(self, *, ok: bool) -> None:
         """Let the job that runs say that it did its work, or is about to fail."""
@@ -47,22 +44,6 @@ class Testimony(Witness):
                 offset=context.offset,
             )
         )
-
-    def _ended(self, event: events.CallEnded) -> None:
-        if event.result != "crashed":
-            super()._ended(event)
-            return
-        self._crashed.add((self._place(event.queue, event.partition), event.offset))
-        self._tell(h.Ended, **self._attempt(event), result="snoozed")
-
-    def _retried(self, event: events.CallRetried) -> None:
-        token = (self._place(event.queue, event.partition), event.offset)
-        if token not in self._crashed:
-            super()._retried(event)
-            return
-        self._crashed.discard(token)
-        facts: dict[str, Any] = {**self._attempt(event), "attempt": event.attempt + 1}
-        self._tell(h.Ended, **facts, result="snoozed", due=event.due - self._anchor)
 
 
 def _inc() -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
-from kjobs.cli import main
+from tests.torture.sabotage import sabotage
 
 if __name__ == "__main__":
+    sabotage()
     # A supervisor has nothing to tell; with one process there is none.
     if {"--seat", "--cell"} & set(sys.argv) or os.environ.get("KJOBS_PROCESSES") == "1":
         from tests.torture.testimony import testify
 
         testify()
+    from kjobs.cli import main
+
     main()

@@ -30,14 +30,14 @@ class F19(Fault):
         gap=(4.0, 12.0),
     )
     _APART = ("segv", "exit0 ok", "exit1", "once-kill ok", "exit ok", "interrupt ok", "huge", "loud")
-    _HERE = ("exit ok", "interrupt fail", "huge", "loud", "once-kill ok", "once-exit0 ok", "once-segv ok")
+    _HERE = ("exit ok", "interrupt fail", "huge", "loud", "once-kill ok", "exit0", "kill", "once-segv ok")
 
     def inject(self) -> None:
         hand = self.stage.hand
         key = hand.fresh()
         hand.enqueue("media", self.one_of(self._APART), job="press", key=key)
         hand.enqueue("media", "ok", job="press", key=key)
-        queue = self.one_of(("orders", "mail", "vault"))
+        queue = self.one_of(("orders", "mail"))
         self.where = queue
         key = hand.fresh()
         hand.enqueue(queue, self.one_of(self._HERE), key=key)

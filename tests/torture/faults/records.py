@@ -1,11 +1,17 @@
-"""Records that are no calls, or not such as the worker knows (F22, F24, F25)."""
+"""Records that are no calls, or not such as the worker knows (F22 to F25)."""
 
 from __future__ import annotations
 
+import time
+
+from tests.kafka import damage
 from tests.kafka.poison import POISON
 from tests.proof import history as h
 from tests.torture.faults.fault import Fault
 from tests.torture.plan import Row
+
+#: Bytes of a value that no client unpacks: more than 100 MB.
+_TOO_MUCH = 120_000_000
 
 
 class _Strange(Fault):
@@ -62,4 +68,19 @@ class F25(_Strange):
         self.stage.hand.write_call(place, "act", ["ok"], another="field")
 
 
-FAULTS = (F22, F24, F25)
+class F23(_Strange):
+    row = Row(
+        name="F23",
+        title="a batch that no client can read: it unpacks to more than is taken",
+        gap=(10.0, 30.0),
+    )
+
+    def inject(self) -> None:
+        place = self.place()
+        leader = self.stage.cluster.nodes[self.stage.broker.leader(place)]
+        first = damage.produce(leader.bootstrap, place, damage.bomb([_TOO_MUCH]))
+        # Its record is as good as gone; who comes to it has to say so.
+        self.tell(h.GapInjected(time.monotonic(), place=place, first=first, after=first + 1))
+
+
+FAULTS = (F22, F23, F24, F25)
