@@ -65,11 +65,11 @@ class Nemesis:
     def _heal(self, order: Order, fault: Fault, *, quiet: bool = False) -> None:
         try:
             fault.heal()
-        except AttributeError:
-            if not quiet:  # else it was not injected, and has nothing to heal
-                raise
         except _EXPECTED as error:
             self._note(order, fault, "not healed", f"{type(error).__name__}: {error}")
+        except (AttributeError, KeyError):
+            if not quiet:  # else it was not injected, and has nothing to heal
+                raise
         fault.outage_ends()
         fault.release()
         if not quiet:
