@@ -19,7 +19,7 @@ from tests.patience import until
 #: What the worker runs. Each call writes its number down.
 _JOBS = r"""
 from pathlib import Path
-from kjobs import App, Backoff
+from kjobs import App, Backoff, Snooze, current
 from tests.patience import until
 
 app = App()
@@ -45,6 +45,18 @@ def hold(number: int, gate: str) -> None:
     _note(-number)
     until(Path(gate).exists, "the gate opens")
     _note(number)
+
+
+@app.job(name="mail.climb", queue="mail", key="key")
+def climb(number: int, key: str, gate: str) -> None:
+    call = current()
+    for step in range(call.state or 0, 4):
+        if step == 2:
+            until(lambda: Path(gate).exists() or call.cancelled, "the gate opens, or the worker stops")
+            if call.cancelled:
+                raise Snooze(0)
+        _note(number + step)
+        call.checkpoint(step + 1)
 
 
 @app.job(name="mail.fail", queue="mail", key="key", retries=5, backoff=Backoff(base="1h", jitter="none"))
@@ -83,6 +95,7 @@ class WaitingRoom(Graveyard):
         self.send = self._declare("mail.send", lambda number, text="": None)
         self.order = self._declare("mail.order", lambda number, key: None, key="key")
         self.hold = self._declare("mail.hold", lambda number, gate: None)
+        self.climb = self._declare("mail.climb", lambda number, key, gate: None, key="key")
         self.fail = self._declare("mail.fail", lambda number, key: None, key="key")
 
     def _declare(self, name: str, function: Callable[..., None], key: str | None = None) -> Job[..., None]:

@@ -56,6 +56,19 @@ def test_a_delayed_call_runs_once(room: WaitingRoom) -> None:
     assert room.ran() == {1: 1}
 
 
+def test_a_long_call_goes_on_where_it_was(room: WaitingRoom, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    with room.worker():
+        room.climb.delay(10, "k", str(gate))
+        room.order.delay(1, "k")
+        room.have_run(10, 11)
+    assert room.ran() == {10: 1, 11: 1}, "its key waits"
+    gate.touch()
+    with room.worker():
+        room.have_run(1)
+    assert room.ran() == {10: 1, 11: 1, 12: 1, 13: 1, 1: 1}
+
+
 def test_what_waited_when_a_worker_stopped_runs_under_the_next(room: WaitingRoom) -> None:
     with room.worker():
         room.order.options(delay="1h").delay(1, "k")

@@ -14,6 +14,7 @@ from kjobs import Handle
 from tests.kafka.delays import assert_in_order, assert_never_early
 from tests.kafka.load import Load
 from tests.kafka.scenario import Scenario
+from tests.kafka.way import Way
 from tests.patience import until
 from tests.proof import history as h
 from tests.servers.ports import free_ports
@@ -62,6 +63,21 @@ def test_calls_are_delayed_and_retried_and_keep_their_order(scenario: Scenario, 
     assert_in_order(scenario)
     assert_never_early(scenario)
     assert f"Redis at {shared_redis.url}" in worker.output
+
+
+def test_a_long_call_goes_on_where_it_was(scenario: Scenario, shared_redis: Redis) -> None:
+    scenario.set_up(partitions=1)
+    first = scenario.worker(delay_store=shared_redis.url).ready()
+    way = Way(scenario, "climb", key="k")
+    behind = scenario.enqueue("ok", key="k")
+    way.let(0, 1, 2)
+    first.kill()
+    scenario.worker(delay_store=shared_redis.url).ready()
+    way.let_all()
+    scenario.finish()
+    assert way.begun == ["None", "3"]
+    assert way.made == [0, 1, 2, 3, 4]
+    assert [effect.call for effect in scenario.events(h.Effect)] == [way.handle.id, behind.id]
 
 
 def test_a_cancelled_call_does_not_run_and_a_moved_one_runs_then(
