@@ -43,7 +43,8 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
         done: finished; the watermark may pass.
         outcome: how the last attempt ended; set by whoever ran it.
         burial: the order to bury it, once it was given.
-        row: what the deferred store has of it, if it came from there.
+        row: what the deferred store has of it, if it came from there, or has saved a state; while the first
+            one is on its way, what is to be there, without an offset.
         rank: its place in the order of its key, if it came from the store and has one.
         deferral: what to put into the store, once that was ordered.
         ended: it is to be taken out of the store.

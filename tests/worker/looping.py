@@ -19,6 +19,7 @@ from kjobs.worker.executor import Executor
 from kjobs.worker.invoke import Invoker
 from kjobs.worker.loop import Loop
 from kjobs.worker.report import Report
+from kjobs.worker.saves import Saves
 from kjobs.worker.turnstile import Turnstile
 from tests.core.record import FakeRecord
 from tests.worker.owner import DEADLINE
@@ -139,6 +140,7 @@ class Rig:
             executor=self.executor,
             burial=burial,
             keeper=self.keeper,  # type: ignore[arg-type]
+            saves=Saves(self.executor.tell),
             limits=invoker.limits,
             overtime=invoker.overtime,
             report=Report(queues),
