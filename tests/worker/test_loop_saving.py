@@ -17,7 +17,7 @@ __all__ = ["rigs"]
 
 
 def have_ended(rig: Rig, calls: int) -> None:
-    """Wait until so many calls that have stored something are taken out: the queue knows of it long before."""
+    """Wait until so many calls that have stored something are out; in the queue they are done before."""
 
     def look() -> bool:
         return (
