@@ -30,6 +30,9 @@ from kjobs.kafka.message import headers_of
 from tests.patience import PATIENCE, until
 from tests.proof.history import Headers, Place
 
+#: Seconds for an answer, before it is asked again.
+_ANSWER = 10.0
+
 #: A batch cannot be read, and would be fetched for ever.
 _UNREADABLE = frozenset({KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG, KafkaError._NOT_IMPLEMENTED})
 
@@ -54,8 +57,21 @@ class Broker:
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._admin = self._client()
+        #: Clients that were replaced: one that is collected never answers what it was asked.
+        self._former: list[AdminClient] = []
         self._producer: Producer | None = None
+
+    def _client(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap})
+
+    def _renew(self) -> None:
+        """Go on with another client.
+
+        One that looked for a group's coordinator while the broker was away may look for it for ever.
+        """
+        self._former.append(self._admin)
+        self._admin = self._client()
 
     # --- topics and groups -------------------------------------------------------------------------
 
@@ -162,7 +178,7 @@ class Broker:
         request = {TopicPartition(*place): which for place in places}
 
         def ask() -> dict[Place, int] | None:
-            found = self._admin.list_offsets(request)
+            found = self._admin.list_offsets(request, request_timeout=_ANSWER)
             try:
                 return {(part.topic, part.partition): int(f.result().offset) for part, f in found.items()}
             except KafkaException:  # new partitions, and a broker that has just started, need a moment
@@ -188,10 +204,12 @@ class Broker:
         request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
 
         def ask() -> list[TopicPartition] | None:
-            (answer,) = self._admin.list_consumer_group_offsets([request]).values()
+            asked = self._admin.list_consumer_group_offsets([request], request_timeout=_ANSWER)
+            (answer,) = asked.values()
             try:
                 found: list[TopicPartition] = answer.result().topic_partitions
             except KafkaException:  # a broker that has just started needs a moment
+                self._renew()
                 return None
             return [part for part in found if part.offset >= 0] or [TopicPartition("")]
 
