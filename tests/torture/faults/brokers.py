@@ -93,7 +93,7 @@ class F11(_Broken):
     row = Row(
         name="F11",
         title="a broker is stopped in its tracks, and goes on",
-        gap=(15.0, 40.0),
+        gap=(12.0, 30.0),
         seconds=(1.0, 8.0),
     )
 

@@ -11,7 +11,7 @@ class F7(Fault):
         name="F7",
         title="a call holds the interpreter, or does not heed its time limit",
         variants=("hog", "sleep", "sleep"),
-        gap=(10.0, 30.0),
+        gap=(8.0, 25.0),
     )
 
     def inject(self) -> None:
@@ -27,7 +27,7 @@ class F19(Fault):
     row = Row(
         name="F19",
         title="poison: calls that crash their process, or end with odd errors",
-        gap=(4.0, 12.0),
+        gap=(3.0, 10.0),
     )
     _APART = ("segv", "exit0 ok", "exit1", "once-kill ok", "exit ok", "interrupt ok", "huge", "loud")
     _HERE = ("exit ok", "interrupt fail", "huge", "loud", "once-kill ok", "exit0", "kill", "once-segv ok")

@@ -41,7 +41,7 @@ class F13(_Weathered):
         name="F13",
         title="connections of one party are reset, held (also one way), refused, slow, cut after some bytes",
         variants=("reset", *_WEATHERS),
-        gap=(4.0, 15.0),
+        gap=(3.0, 12.0),
         seconds=(1.0, 5.0),
     )
 

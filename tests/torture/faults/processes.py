@@ -29,7 +29,7 @@ class F1(Fault):
         name="F1",
         title="a worker is killed: one process, a supervisor, or in a named place of the code",
         variants=("process", "process", "supervisor", *(f"at {name}" for name in Failpoint)),
-        gap=(3.0, 12.0),
+        gap=(2.0, 10.0),
         seconds=(0.5, 3.0),
     )
 
@@ -55,7 +55,7 @@ class F2(Fault):
     row = Row(
         name="F2",
         title="a process that runs one isolated call is killed",
-        gap=(3.0, 10.0),
+        gap=(2.0, 8.0),
     )
 
     def inject(self) -> None:
@@ -70,7 +70,7 @@ class F3(Fault):
         name="F3",
         title="a worker is stopped in its tracks, for less or more than its session",
         variants=("half", "more", "long"),
-        gap=(5.0, 15.0),
+        gap=(4.0, 12.0),
         seconds=(0.5, 1.5),
     )
     _FACTORS: ClassVar = {"half": 0.5, "more": 1.5, "long": 2.5}
@@ -97,7 +97,7 @@ class F4(Fault):
         name="F4",
         title="a worker is told to stop: once, twice, by SIGINT; to be quiet; to say what it does",
         variants=("term", "term", "twice", "int", "quiet", "dump"),
-        gap=(5.0, 20.0),
+        gap=(4.0, 15.0),
         seconds=(1.0, 6.0),
     )
 
@@ -185,7 +185,7 @@ class F8(Fault):
     row = Row(
         name="F8",
         title="the thread that polls Kafka stalls for longer than the poll interval allows",
-        gap=(10.0, 30.0),
+        gap=(8.0, 25.0),
         seconds=(6.5, 7.5),
     )
 
@@ -244,7 +244,7 @@ class F18(Fault):
         name="F18",
         title="the wall clock of a worker that runs is set an hour ahead, or back",
         variants=("3600", "-3600"),
-        gap=(8.0, 20.0),
+        gap=(6.0, 15.0),
         seconds=(3.0, 10.0),
     )
 

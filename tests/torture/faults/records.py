@@ -28,7 +28,7 @@ class F22(_Strange):
     row = Row(
         name="F22",
         title="records that cannot be decoded: bytes, nothing, broken JSON, odd headers",
-        gap=(3.0, 12.0),
+        gap=(3.0, 10.0),
     )
 
     def inject(self) -> None:
@@ -44,7 +44,7 @@ class F24(_Strange):
     row = Row(
         name="F24",
         title="calls of jobs that no worker knows",
-        gap=(6.0, 20.0),
+        gap=(5.0, 15.0),
     )
 
     def inject(self) -> None:
@@ -57,7 +57,7 @@ class F25(_Strange):
     row = Row(
         name="F25",
         title="calls as another version of the program would make them: other arguments, another format",
-        gap=(6.0, 20.0),
+        gap=(5.0, 15.0),
     )
 
     def inject(self) -> None:
@@ -72,7 +72,7 @@ class F23(_Strange):
     row = Row(
         name="F23",
         title="a batch that no client can read: it unpacks to more than is taken",
-        gap=(10.0, 30.0),
+        gap=(8.0, 25.0),
     )
 
     def inject(self) -> None:

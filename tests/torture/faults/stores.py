@@ -18,7 +18,7 @@ class F26(Fault):
         name="F26",
         title="Redis is killed, emptied, stopped in its tracks, or full",
         variants=("kill", "empty", "freeze", "full"),
-        gap=(6.0, 20.0),
+        gap=(5.0, 15.0),
         seconds=(1.0, 6.0),
     )
 
@@ -53,7 +53,7 @@ class F29(Fault):
         name="F29",
         title="dead letters are replayed; whoever does it is killed, in a transaction",
         variants=("whole", "killed", "killed"),
-        gap=(10.0, 30.0),
+        gap=(8.0, 25.0),
         seconds=(0.5, 3.0),
     )
 
