@@ -24,6 +24,7 @@ from tests.proof import history as h
 from tests.torture.draws import Draw, Draws
 from tests.torture.jobs import RELAXED, declare
 from tests.torture.ledger import Ledger
+from tests.torture.lifeline import tie
 
 #: Wishes that may be waiting for an answer before no more are made.
 _WISHES = 200
@@ -151,4 +152,5 @@ def _options(draw: Draw) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    tie(Path(os.environ["KJOBS_TEST_DESK"]))
     Caller(sys.argv[1], int(sys.argv[2]), Path(os.environ["KJOBS_TEST_HISTORY"])).run()

@@ -103,7 +103,7 @@ class Crews:
 def environment(folders: Folders, settings: Mapping[str, object]) -> dict[str, str]:
     """The environment of a process of a run."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KJOBS_")}
-    own = {"test_history": folders.root, **settings}
+    own = {"test_history": folders.root, "test_desk": folders.desk, **settings}
     return {
         **kept,
         "PYTHONPATH": str(_ROOT),

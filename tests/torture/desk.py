@@ -108,6 +108,8 @@ class Desk:
                 said = json.loads(self._socket.recv(_LONGEST))
             except BlockingIOError:
                 return
+            if not said:
+                continue  # somebody looks whether we are here
             if "code" in said:
                 self._codes[said["pid"]] = said["code"]
                 continue

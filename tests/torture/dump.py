@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.kafka.broker import Broker
 from tests.kafka.dump import dead_logged, final_commits, logged
+from tests.proof.history import FinalCommit
 from tests.torture.layout import CREWS, QUEUES
 from tests.torture.shards import Shards
 
@@ -24,5 +25,6 @@ def dump(broker: Broker, prefix: str, shards: Shards) -> int:
             for record in broker.records([place], _PATIENCE):
                 shards.add(dead_logged(record), place)
         for event in final_commits(broker, groups[queue.name], topic):
-            shards.add(event, event.place)  # type: ignore[union-attr]
+            assert isinstance(event, FinalCommit)
+            shards.add(event, event.place)
     return count

@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,7 +146,7 @@ def _hold_the_interpreter() -> None:
     ctypes.PyDLL(None).sleep(600)
 
 
-_CRASHES = {
+_CRASHES: dict[str, Callable[[], object]] = {
     "segv": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "exit0": lambda: os._exit(0),
     "exit1": lambda: os._exit(1),

@@ -77,9 +77,15 @@ PARTIES = (*(crew.name for crew in CREWS), CALLERS)
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where a run keeps what it writes."""
+    """Where a run keeps what it writes.
+
+    Attributes:
+        root: all of it.
+        desk: the socket at which processes report; its name must be short, as that of a socket.
+    """
 
     root: Path
+    desk: Path
 
     @property
     def histories(self) -> Path:
@@ -110,11 +116,6 @@ class Folders:
     def shards(self) -> Path:
         """All histories again, by partition."""
         return self.root / "shards"
-
-    @property
-    def desk(self) -> Path:
-        """The socket at which processes report."""
-        return self.root / "desk.sock"
 
     def make(self) -> None:
         """Make them."""

@@ -60,7 +60,7 @@ class Puppet:
                 time.sleep(seconds)
             step(loop)
 
-        Loop.step = stalling  # type: ignore[method-assign]
+        Loop.step = stalling  # type: ignore[assignment, method-assign]
 
     def _say(self, **words: Any) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -73,8 +74,9 @@ class Stage:
 
     def __init__(self, terms: Terms, root: Path) -> None:
         self.terms = terms
-        self.folders = Folders(root)
         self._held = ExitStack()
+        sockets = self._held.enter_context(tempfile.TemporaryDirectory(prefix="kjobs-desk-"))
+        self.folders = Folders(root, Path(sockets) / "desk.sock")
         self._claims: set[str] = set()
         self._lock = threading.Lock()
 

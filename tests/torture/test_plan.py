@@ -78,3 +78,9 @@ def test_every_fault_says_what_it_is(name: str) -> None:
     assert row.name == name
     assert row.title
     assert row.seconds[0] <= row.seconds[1]
+
+
+def test_the_page_lists_every_fault() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    for name, kind in FAULTS.items():
+        assert f"| {name} | {kind.row.title}" in page

@@ -68,7 +68,7 @@ def testify() -> None:
     kind = "cell" if "--cell" in sys.argv else "worker"
     inc = _inc()
     crew = os.environ["KJOBS_TEST_INC"].partition(".")[0]
-    puppet = Puppet(Path(os.environ["KJOBS_TEST_HISTORY"]) / "desk.sock")
+    puppet = Puppet(Path(os.environ["KJOBS_TEST_DESK"]))
     puppet.report(inc, crew, kind)
     if kind == "worker":
         puppet.pull()
