@@ -266,3 +266,15 @@ def test_an_attempt_at_a_due_call_that_was_not_begun_is_not_counted() -> None:
     assert shell.running == ["x"]
     shell.finish("x")
     assert shell.scheduler.attempts_left == 0
+
+
+def test_a_due_call_is_behind_what_was_fetched_after_the_store_had_looked() -> None:
+    """What was written to the queue meanwhile may have begun already."""
+    shell = StoreShell()
+    shell.assign()
+    shell.put_in("d", "k")
+    shell.fetch("abc")
+    shell.due("d", end=1)
+    (entry,) = shell.scheduler.partitions[HERE].stored.rows.values()
+    assert entry.rank is not None
+    assert entry.rank[0] == 3

@@ -257,3 +257,14 @@ def test_what_does_not_fit_into_a_commit_runs_again_and_nothing_is_skipped() -> 
     assert set(range(2000)) - finished <= again
     assert finished - again, "some of it was told"
     assert finished & again, "and some was not"
+
+
+def test_a_partition_opens_when_it_is_confirmed_and_its_store_is_known() -> None:
+    partition = Partition(("q", 0), 0, None, "")
+    assert not partition.may_open
+    partition.stored.caught_up = True
+    assert not partition.may_open, "whoever had it may have it still"
+    partition.confirmed = True
+    assert partition.may_open
+    partition.leaving = True
+    assert not partition.may_open

@@ -192,3 +192,11 @@ def test_an_end_that_goes_on_from_nothing_that_is_left_is_no_matter() -> None:
     assert bench.store.count == 0
     assert bench.store.position == 2
     assert all(bench.store.next_due(kind) is None for kind in Kind)
+
+
+def test_a_call_that_was_cancelled_while_nobody_looked_is_passed_over_in_the_queue() -> None:
+    bench = Bench(caught_up=False, read_from=2)
+    bench.append(parked("a@3", 3, b"x"), cancel("a@3"))
+    bench.catch_up()
+    assert bench.store.count == 0
+    assert set(bench.start.sources) == {3}

@@ -88,6 +88,13 @@ def _run(mutant: Mutant, *module: str) -> subprocess.CompletedProcess[str]:
         )
 
 
+def note(found: dict[str, int]) -> None:
+    """Note the worlds that found out mutants, of those that there are still."""
+    known = {mutant.name for mutant in MUTANTS}
+    kept = {name: found[name] for name in sorted(found) if name in known}
+    FOUND.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> int:
     """Try out the mutants named on the command line, or all; 1 if one survives."""
     parser = argparse.ArgumentParser(
@@ -107,13 +114,11 @@ def main() -> int:
             survivors += not killed
             if killed and (seed := re.match(r"seed (\d+):", how)):
                 found[mutant.name] = int(seed.group(1))
+                if options.note:
+                    note(found)
             print(
                 f"{'killed  ' if killed else 'SURVIVED'} {mutant.name:34} {how:30} {mutant.rule}", flush=True
             )
-    if options.note:
-        known = {mutant.name for mutant in MUTANTS}
-        kept = {name: found[name] for name in sorted(found) if name in known}
-        FOUND.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     print(f"{len(chosen) - survivors} of {len(chosen)} mutants killed in {time.monotonic() - begun:.0f} s")
     return 1 if survivors else 0
 

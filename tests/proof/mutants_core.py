@@ -137,6 +137,7 @@ CORE = (
         "core/partition.py",
         "return self.confirmed and self.stored.caught_up",
         "return self.stored.caught_up",
+        test="tests/core/test_partition.py",
     ),
     Mutant(
         "passes-before-the-burial",

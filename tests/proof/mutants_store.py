@@ -158,6 +158,7 @@ STORE = (
         "core/deferral.py",
         "place = max(event.end, partition.next_offset)",
         "place = event.end",
+        test="tests/core/test_deferral_due.py",
     ),
     Mutant(
         "leaves-while-a-failure-is-written",
@@ -179,6 +180,7 @@ STORE = (
         "core/certainty.py",
         "if told or pending.source < partition.committed:",
         "if True:",
+        test="tests/core/test_certainty.py",
     ),
     Mutant(
         "cancelled-for-certain-though-it-runs",
@@ -207,6 +209,7 @@ STORE = (
         "deferred/shelf.py",
         "sources = {*self.store.sources(self._read_from), *self._cancels.passed}",
         "sources = self.store.sources(self._read_from)",
+        test="tests/deferred/test_shelf_catching_up.py",
     ),
     Mutant(
         "lanes-not-told",
@@ -221,6 +224,7 @@ STORE = (
         "deferred/shelf.py",
         "return self._since is not None and change.offset >= self._since and change.owner < self.owner",
         "return False",
+        test="tests/deferred/test_shelf_owners.py",
     ),
     Mutant(
         "owed-and-not-written",
@@ -235,6 +239,7 @@ STORE = (
         "deferred/memory.py",
         "if change.of is not None and 0 <= change.of < existing.offset:",
         "if False:",
+        test="tests/deferred/test_memory_store.py",
     ),
     Mutant(
         "cancel-ignored",
