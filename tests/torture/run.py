@@ -122,7 +122,7 @@ def _drain(stage: Stage, told: Callable[[str], None], verdict: Verdict) -> None:
     deadline = began + stage.terms.drain
     while not stage.drained():
         if time.monotonic() > deadline:
-            lag = {name: count for name, count in stage.sampler.lag().items() if count}
+            lag = stage.lag()
             waiting = [f"{name} in {place[0]}[{place[1]}]" for place, name in stage.tail.waiting()]
             verdict.add(
                 "DRAIN",

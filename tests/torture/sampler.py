@@ -12,9 +12,9 @@ from typing import Self
 
 from confluent_kafka import KafkaException
 
-from tests.kafka.broker import Broker
 from tests.torture.callers import Callers
 from tests.torture.desk import Desk
+from tests.torture.lag import Lag
 from tests.torture.layout import CREWS, QUEUES, Folders
 
 _EVERY = 1.0
@@ -42,7 +42,7 @@ class Sampler:
     """Writes ``samples.jsonl``.
 
     Args:
-        broker: at the brokers' own doors.
+        bootstrap: the brokers' own doors.
         prefix: of the topics.
         folders: of the run.
         desk: knows the processes.
@@ -53,7 +53,7 @@ class Sampler:
 
     def __init__(
         self,
-        broker: Broker,
+        bootstrap: str,
         prefix: str,
         folders: Folders,
         desk: Desk,
@@ -61,8 +61,10 @@ class Sampler:
         pace: float,
         most: int,
     ) -> None:
-        self._broker = broker
         self._prefix = prefix
+        self._lag = Lag(
+            bootstrap, {f"{prefix}.{queue}": crew.group for crew in CREWS for queue in crew.queues}
+        )
         self._path = folders.root / "samples.jsonl"
         self._desk = desk
         self._callers = callers
@@ -79,23 +81,22 @@ class Sampler:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+        self._lag.close()
 
     def lag(self) -> dict[str, int]:
-        """Unfinished calls by queue."""
-        groups = {queue: crew.group for crew in CREWS for queue in crew.queues}
-        lag: dict[str, int] = {}
-        for queue in QUEUES:
-            places = self._broker.places(f"{self._prefix}.{queue.name}")
-            ends = self._broker.ends(places)
-            committed = self._broker.committed(groups[queue.name], places)
-            lag[queue.name] = sum(max(0, end - committed.get(place, 0)) for place, end in ends.items())
-        return lag
+        """Unfinished calls by queue.
+
+        Raises:
+            KafkaException: the brokers do not say.
+            KeyError: a topic is missing.
+        """
+        return {queue.name: self._lag.of(f"{self._prefix}.{queue.name}") for queue in QUEUES}
 
     def _run(self) -> None:
         with self._path.open("w") as file:
             while not self._ended.wait(_EVERY):
                 lag: dict[str, int] | None = None
-                with suppress(KafkaException, AssertionError, KeyError):  # the brokers are away
+                with suppress(KafkaException, KeyError):  # the brokers are away
                     lag = self.lag()
                 if lag is not None:
                     self.peaks.lag = max(self.peaks.lag, sum(lag.values()))

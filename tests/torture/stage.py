@@ -135,7 +135,9 @@ class Stage:
         self.callers = Callers(terms.callers, terms.seed, folders, settings)
         held.callback(self.callers.close)
         self.hand = Hand(self.app, self.broker, self.recorder)
-        self.sampler = Sampler(self.broker, PREFIX, folders, self.desk, self.callers, terms.pace, terms.most)
+        self.sampler = Sampler(
+            self.cluster.bootstrap, PREFIX, folders, self.desk, self.callers, terms.pace, terms.most
+        )
 
     # --- for those who do harm ---------------------------------------------------------------------
 
@@ -233,8 +235,15 @@ class Stage:
         self.crews.keep()
         try:
             return not any(self.sampler.lag().values()) and not self.tail.behind() and not self.tail.waiting()
-        except (AssertionError, KafkaException):
+        except (AssertionError, KafkaException, KeyError):
             return False
+
+    def lag(self) -> dict[str, int]:
+        """The queues that have unfinished calls, with how many; empty if the brokers do not say."""
+        try:
+            return {name: count for name, count in self.sampler.lag().items() if count}
+        except (KafkaException, KeyError):
+            return {}
 
     def stop(self) -> None:
         """Stop all workers in order."""

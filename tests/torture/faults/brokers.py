@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 from tests.servers.failure import StartError
 from tests.servers.kafka import Kafka
 from tests.torture.cluster import START_SECONDS
-from tests.torture.faults.fault import Fault, Missed
+from tests.torture.faults.fault import BROKERS, Fault, Missed
 from tests.torture.plan import Row
 
 #: Seconds that clients may need to find a broker again that is back.
@@ -21,7 +21,6 @@ class _Broken(Fault):
     """A fault of one broker."""
 
     def take(self, node: int) -> Kafka:
-        self.claim("brokers")  # one at a time: two of three would be another promise
         self.where = f"broker {node}"
         self.kafka = self.stage.cluster.nodes[node]
         if not self.kafka.runs:
@@ -55,6 +54,7 @@ class F9(_Broken):
     )
 
     def inject(self) -> None:
+        self.claim(BROKERS)
         self.take(self.any_node()).kill()
 
 
@@ -69,6 +69,7 @@ class F10(_Broken):
     )
 
     def inject(self) -> None:
+        self.claim(BROKERS)
         node = {"leader": self._leader, "controller": self._controller, "bounce": self.any_node}
         kafka = self.take(node[self.order.variant]())
         if self.order.variant == "bounce":
@@ -98,6 +99,7 @@ class F11(_Broken):
     )
 
     def inject(self) -> None:
+        self.claim(BROKERS)
         self.take(self.any_node()).pause()
 
     def heal(self) -> None:
@@ -115,6 +117,7 @@ class F12(_Broken):
     )
 
     def inject(self) -> None:
+        self.claim(BROKERS)
         try:
             node = self.stage.broker.coordinator("main")
         except (AssertionError, KafkaException) as error:
@@ -132,6 +135,7 @@ class F15(_Broken):
     )
 
     def inject(self) -> None:
+        self.claim(BROKERS)
         kafka = self.take(self.any_node())
         self._set("3")
         kafka.kill()
@@ -159,6 +163,7 @@ class F16(_Broken):
     )
 
     def inject(self) -> None:
+        self.claim(BROKERS)
         kafka = self.take(self.any_node())
         # For this process no file may grow beyond that: a write fails, as it does on a full disk.
         resource.prlimit(kafka.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))

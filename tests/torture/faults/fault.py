@@ -13,6 +13,9 @@ from tests.torture.stage import Stage
 
 T = TypeVar("T")
 
+#: Who has this may do something to brokers, or ask them what they cannot be asked while they come and go.
+BROKERS = "brokers"
+
 
 class Missed(Exception):
     """A fault could not be injected: what it is about is not there, or is in the hands of another one."""

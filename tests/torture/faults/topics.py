@@ -13,7 +13,7 @@ from confluent_kafka import KafkaException
 from tests.kafka.dump import dead_logged, logged
 from tests.patience import until
 from tests.proof import history as h
-from tests.torture.faults.fault import Fault, Missed
+from tests.torture.faults.fault import BROKERS, Fault, Missed
 from tests.torture.plan import Row
 
 _PATIENCE = 20.0
@@ -28,7 +28,7 @@ class F30(Fault):
     _QUEUE = "anew"
 
     def inject(self) -> None:
-        self.claim(f"queue:{self._QUEUE}")
+        self.claim(BROKERS, f"queue:{self._QUEUE}")
         stage, topic = self.stage, self.stage.app.names.queue(self._QUEUE)
         self.where = topic
         try:
@@ -56,7 +56,7 @@ class F31(Fault):
     _MOST = 12
 
     def inject(self) -> None:
-        self.claim(f"queue:{self._QUEUE}")
+        self.claim(BROKERS, f"queue:{self._QUEUE}")
         self.where = self._QUEUE
         names = self.stage.app.names
         topics = [names.queue(self._QUEUE), names.delayed(self._QUEUE), names.dead(self._QUEUE)]
@@ -80,7 +80,7 @@ class F32(Fault):
     _QUEUE = "trimmed"
 
     def inject(self) -> None:
-        self.claim(f"queue:{self._QUEUE}", "crew:w4")
+        self.claim(BROKERS, f"queue:{self._QUEUE}", "crew:w4")
         stage = self.stage
         place = self.one_of(stage.broker.places(stage.app.names.queue(self._QUEUE)))
         self.where = f"{place[0]}[{place[1]}]"
@@ -110,7 +110,7 @@ class F33(Fault):
     _QUEUE, _CREW = "forgotten", "w5"
 
     def inject(self) -> None:
-        self.claim(f"queue:{self._QUEUE}", f"crew:{self._CREW}")
+        self.claim(BROKERS, f"queue:{self._QUEUE}", f"crew:{self._CREW}")
         stage = self.stage
         crew = stage.crews.crews[self._CREW]
         self.where = crew.group
@@ -140,7 +140,7 @@ class F35(Fault):
     _QUEUE = "anew"
 
     def inject(self) -> None:
-        self.claim(f"queue:{self._QUEUE}")
+        self.claim(BROKERS, f"queue:{self._QUEUE}")
         stage = self.stage
         topic = stage.app.names.dead(self._QUEUE)
         self.where = topic
