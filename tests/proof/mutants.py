@@ -92,7 +92,10 @@ def note(found: dict[str, int]) -> None:
     """Note the worlds that found out mutants, of those that there are still."""
     known = {mutant.name for mutant in MUTANTS}
     kept = {name: found[name] for name in sorted(found) if name in known}
-    FOUND.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    # Others read it at the same time: it is whole at every moment.
+    fresh = FOUND.with_suffix(".fresh")
+    fresh.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(FOUND)
 
 
 def main() -> int:

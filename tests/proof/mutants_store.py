@@ -268,6 +268,7 @@ STORE = (
         "deferred/debts.py",
         "return min([position, *self._requests.values(), *owed])",
         "return min([position, *self._requests.values()])",
+        test="tests/deferred/test_shelf_same_id.py",
     ),
     Mutant(
         "caught-up-at-once",
@@ -342,6 +343,7 @@ STORE = (
         "deferred/memory.py",
         "if row.needs > read or row.due_ms > now_ms:",
         "if row.due_ms > now_ms:",
+        test="tests/deferred/test_memory_store.py",
     ),
     Mutant(
         "lane-before-its-time",
