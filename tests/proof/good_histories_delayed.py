@@ -6,7 +6,7 @@ import msgspec
 
 from .expectations import Rules
 from .good_histories import good
-from .history import Compacted, DelayedLogged, Frozen, Thawed
+from .history import Compacted, DelayedLogged, Frozen, OffsetsReset, Thawed
 from .script import LEASE, TOPIC, Script
 
 
@@ -252,3 +252,20 @@ def a_delayed_call_ends_on_the_dead_letter_queue(s: Script) -> None:
     s.bury("w1.1", "d1")
     s.erase("w1.1", "d1")
     s.stop("w1.1", 0)
+
+
+@good()
+def a_group_that_has_forgotten_its_offsets_makes_the_store_forget_nothing(s: Script) -> None:
+    s.enqueue("a1")
+    s.assign("w1.1")
+    s.run("w1.1", "a1", "failed", retry_in=1.0)
+    s.store("w1.1", "a1", due_in=1.0, failures=1)
+    s.commit("w1.1")
+    s.stop("w1.1", 0)
+    s.add(OffsetsReset(s.tick(), place=(TOPIC, 0), offset=0))
+    s.tick(1.0)
+    s.assign("w2.1", offset=0)
+    s.run("w2.1", "a1", attempt=2)
+    s.erase("w2.1", "a1")
+    s.commit("w2.1")
+    s.stop("w2.1", 0)
