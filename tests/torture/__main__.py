@@ -16,7 +16,7 @@ from tests.torture.plan import read, write
 from tests.torture.profile import CUSTOM, PROFILES, plan_of
 from tests.torture.run import run
 from tests.torture.sabotage import known
-from tests.torture.stage import Terms
+from tests.torture.terms import Terms
 from tests.torture.verdict import Verdict
 
 

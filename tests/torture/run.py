@@ -18,7 +18,8 @@ from tests.torture.judge import judge
 from tests.torture.nemesis import Nemesis
 from tests.torture.plan import Order
 from tests.torture.shards import Shards
-from tests.torture.stage import PREFIX, Stage, Terms
+from tests.torture.stage import PREFIX, Stage
+from tests.torture.terms import Terms
 from tests.torture.verdict import Verdict
 
 _LOOK = 1.0

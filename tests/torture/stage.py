@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -29,39 +28,12 @@ from tests.torture.layout import CALLERS, CREWS, PARTIES, QUEUES, Folders, Queue
 from tests.torture.proxy import Proxy
 from tests.torture.sampler import Sampler
 from tests.torture.tail import Tail
+from tests.torture.terms import Terms
 
 #: What the names of all topics begin with.
 PREFIX = "t"
 #: Seconds for all workers to be ready.
 _READY = 90.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """How a run is put up.
-
-    Attributes:
-        nodes: brokers.
-        protocol: of the groups.
-        session: the groups' session timeout, in seconds.
-        callers: processes that enqueue.
-        pace: calls per second of each.
-        most: unfinished calls at which they wait.
-        threads: slots of each worker process.
-        mutant: how the workers' core is broken; see :mod:`tests.torture.sabotage`.
-        drain: seconds in which everything must be finished once all is well again.
-    """
-
-    seed: int
-    nodes: int = 1
-    protocol: str = "classic"
-    session: float = 5.0
-    callers: int = 2
-    pace: float = 150.0
-    most: int = 20_000
-    threads: int = 6
-    mutant: str = ""
-    drain: float = 240.0
 
 
 class Stage:

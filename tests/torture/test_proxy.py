@@ -11,7 +11,8 @@ from contextlib import suppress
 import pytest
 
 from tests.servers.ports import free_ports
-from tests.torture.proxy import FAIR, Link, Proxy, Weather
+from tests.torture.proxy import Link, Proxy
+from tests.torture.way import FAIR, Weather
 
 #: Seconds in which nothing is to come.
 _QUIET = 0.3

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.torture.faults import brokers, calls, network, processes, records, stores, topics
+from tests.torture.faults import brokers, calls, hosts, network, processes, records, stores, topics
 from tests.torture.faults.fault import Fault, Missed
 
 __all__ = ["FAULTS", "Fault", "Missed"]
 
-_MODULES = (processes, calls, brokers, network, records, stores, topics)
+_MODULES = (processes, hosts, calls, brokers, network, records, stores, topics)
 
 #: All kinds, by their names.
 FAULTS: dict[str, type[Fault]] = {

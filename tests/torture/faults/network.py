@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.torture.faults.fault import Fault
 from tests.torture.layout import CALLERS, CREWS
 from tests.torture.plan import Row
-from tests.torture.proxy import FAIR, Weather
+from tests.torture.way import FAIR, Weather
 
 _WEATHERS = {
     "hold": Weather(hold_requests=True, hold_answers=True),
