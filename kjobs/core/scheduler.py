@@ -472,8 +472,8 @@ class Scheduler(Outlook):
             self._release(held, now)
         for entry in self.suspects.confirmed(partition, answered.snapshot):
             self._begin_suspect(entry, now)
-        if partition.suspicion is not None and partition.suspicion.is_over(partition, now):
-            partition.suspicion = None
+        if partition.suspicion is not None and not self.suspects.runs(partition):
+            partition.suspicion = partition.suspicion.unless_over(partition, now)
 
     def _balance(self, now: float) -> None:
         partitions = self.partitions.values()

@@ -74,6 +74,10 @@ class Suspects:
             if entry.partition is partition and before < snapshot and not entry.suspect
         ]
 
+    def runs(self, partition: Partition) -> bool:
+        """Whether one of a partition runs, or is about to; it may have gone into the store since it began."""
+        return any(entry.partition is partition for entry in self.claimed)
+
     def ended(self, entry: Entry) -> None:
         """One that ran has ended."""
         del self._accused(entry)[name_of(entry)]

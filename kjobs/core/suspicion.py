@@ -47,18 +47,20 @@ class Suspicion:
 
     def covers(self, entry: Entry) -> bool:
         """Whether a call is a suspect."""
-        if not self.active:
-            return False
+        return self.active and self._reaches(entry)
+
+    def _reaches(self, entry: Entry) -> bool:
+        """Whether a call may have run before."""
         if entry.row is not None:
             return entry.row.due_ms <= self.since * 1000
         return entry.offset < self.end
 
-    def is_over(self, partition: Partition, now: float) -> bool:
-        """Whether every call of the partition is through that may have run before."""
+    def unless_over(self, partition: Partition, now: float) -> Suspicion | None:
+        """This, or None if every call of the partition is through that may have run before."""
         if partition.watermark() < self.end or now < self.since + SHORTEST:
-            return False
+            return self
         stored = partition.stored.rows.values()
-        return not any(e.row is not None and e.row.due_ms <= self.since * 1000 for e in stored)
+        return self if any(map(self._reaches, stored)) else None
 
     def told(self) -> Suspected:
         """What the next commit says of it."""
