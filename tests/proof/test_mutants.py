@@ -14,6 +14,6 @@ def test_the_worlds_kill(mutant: Mutant) -> None:
 
 
 def test_the_worlds_let_the_right_core_live() -> None:
-    right = Mutant("none", "nothing is broken", "core/scheduler.py", "class Scheduler:", "class Scheduler:")
+    right = Mutant("none", "nothing is broken", "core/scheduler.py", "class Scheduler(", "class Scheduler(")
     killed, how = try_out(right, worlds=100)
     assert not killed, how
