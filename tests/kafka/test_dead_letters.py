@@ -96,7 +96,7 @@ CORPSES = [
     Corpse("a", failed_at=NOW_MS - 3 * 3600_000),
     Corpse("b", job="mail.bulk", failed_at=NOW_MS - 7200_000, reason="deadline"),
     Corpse("c", key=b"8", failed_at=NOW_MS - 3600_000, error="requests.exceptions.ConnectTimeout"),
-    Corpse("d", key=None, failed_at=NOW_MS - 1800_000, error="shop.Timeout"),
+    Corpse("d", key=None, failed_at=NOW_MS - 300_000, error="shop.Timeout"),
     Corpse("e", partition=1, failed_at=NOW_MS - 60_000, job=None, reason="undecodable"),
 ]
 PLACES = {"a": "0@0", "b": "0@1", "c": "0@2", "d": "0@3", "e": "1@0"}
