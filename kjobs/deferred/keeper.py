@@ -24,7 +24,7 @@ from ..core.commands import Answer, CloseStore, Defer, Erase, FetchLane, OpenSto
 from ..core.deferred import Change
 from ..core.events import Deferred, Erased, Event, NotDeferred, NotErased, Place
 from ..core.partition import Entry
-from ..errors import BrokerError, EnqueueError
+from ..errors import BrokerError, EnqueueError, OutcomeUnknown
 from ..kafka.admin import Admin
 from ..kafka.message import headers_of
 from ..kafka.producer import Producer
@@ -356,8 +356,13 @@ class Keeper:
         others: dict[int, tuple[Work, list[Change]]] = {}
         told: list[Event] = []
         for work, change, entry, delivery in self._scribe.collect():
-            if delivery.error is not None:
-                self._refused(work, change, entry, delivery.error, told)
+            error = delivery.error
+            if error is None and delivery.offset < 0:
+                # The first acknowledgement was lost. Without its place it is no better than none: what is not
+                # known to be in the index must not be finished in the queue.
+                error = OutcomeUnknown("Kafka has it, but does not say where")
+            if error is not None:
+                self._refused(work, change, entry, error, told)
                 continue
             if delivery.stamp_ms > 0 and not self._embedded:
                 self.clock_offset = delivery.stamp_ms / 1000 - self._now()

@@ -259,6 +259,36 @@ def test_what_the_client_does_not_take_is_told_and_can_be_ordered_again(
     assert set(live(owner.records())) == {"b@3"}
 
 
+def test_what_is_acknowledged_without_its_place_counts_as_not_written_and_is_written_again(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client says so if the first acknowledgement was lost, and Kafka knew the record already."""
+    owner.open()
+    put, placeless = owner.producer.put, list[int]()
+
+    def lost(delivery: Any, *args: Any, **more: Any) -> None:
+        settle = delivery.settle
+
+        def settled(known: Any) -> None:
+            if not placeless:
+                placeless.append(known.offset)
+                known.offset = -1001
+            if settle is not None:
+                settle(known)
+
+        delivery.settle = settled
+        put(delivery, *args, **more)
+
+    monkeypatch.setattr(owner.producer, "put", lost)
+    entry = owner.defer(parked("b@3", 3))
+    owner.until(lambda: owner.all(NotDeferred), "it is not known to be there")
+    assert [event.entry for event in owner.all(NotDeferred)] == [entry]
+    owner.deferred(parked("b@3", 3))
+    owner.until_read()
+    assert owner.store.count == 1
+    assert set(live(owner.records())) == {"b@3"}
+
+
 def test_a_wish_that_the_client_does_not_take_is_written_later(
     owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
