@@ -106,6 +106,8 @@ def reader_options(bootstrap: str, extra: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "fetch.wait.max.ms": 50,
         **extra,
+        # It is in no group and has no session; the client compares a short one of a worker with its default.
+        "max.poll.interval.ms": 300_000,
         "bootstrap.servers": bootstrap,
         "group.id": "kjobs-reader",
         "enable.auto.commit": False,
