@@ -16,6 +16,8 @@ _SCRIPTS = {
     "fail ok": 30,
     "fail fail ok": 10,
     "loud ok": 3,
+    "soon ok": 3,
+    "soon fail ok": 1,
     "later ok": 3,
     "later fail ok": 1,
     "fail": 5,
