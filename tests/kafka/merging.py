@@ -78,11 +78,16 @@ def _with_decisions(events: Sequence[h.AnyEvent]) -> list[h.AnyEvent]:
 def _with_epochs(events: Sequence[h.AnyEvent]) -> list[h.AnyEvent]:
     out = list(events)
     epochs: dict[h.Place, int] = {}
+    # A dead letter may be acknowledged in a later assignment than it is of: it says less.
+    burials: dict[h.Place, int] = {}
     for index in range(len(out) - 1, -1, -1):
         event = out[index]
         if isinstance(event, h.Started):
             epochs[h.home(event.place)] = event.epoch
+        elif isinstance(event, h.Buried) and event.epoch is not None:
+            burials[h.home(event.place)] = event.epoch
         elif isinstance(event, h.AssignedTo):
-            # None began in it: then no event names its epoch, either.
-            out[index] = msgspec.structs.replace(event, epoch=epochs.pop(event.place, 0))
+            # If nothing began or was given up in it, no event names its epoch, either.
+            told = burials.pop(event.place, 0)
+            out[index] = msgspec.structs.replace(event, epoch=epochs.pop(event.place, told))
     return out

@@ -117,7 +117,7 @@ class Witness:
         self._tell(h.Ended, **self._attempt(event), result=result)
 
     def _buried(self, event: events.CallBuried) -> None:
-        self._tell(h.Buried, **self._call(event), reason=event.reason)
+        self._tell(h.Buried, **self._call(event), reason=event.reason, epoch=event.epoch)
 
     # --- partitions --------------------------------------------------------------------------------
 

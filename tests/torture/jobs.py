@@ -143,6 +143,7 @@ def _first_time() -> bool:
 
 
 def _hold_the_interpreter() -> None:
+    testimony().stalls()
     ctypes.PyDLL(None).sleep(600)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.proof import history as h
 from tests.torture.eras import eras
-from tests.torture.judge import prepared
+from tests.torture.insight import prepared
 from tests.torture.shards import Shards, events_of, processes_in, shards_in
 
 _ZERO, _ONE = ("t.mail", 0), ("t.mail", 1)
@@ -87,3 +87,13 @@ def test_a_topic_made_anew_is_another_one() -> None:
     first, second = eras([before, after, mistaken, taken, start, end], [5.0])
     assert (list(first.events), first.last) == ([before, end], False)
     assert (list(second.events), second.last) == ([after, taken, start, end], True)
+
+
+def test_a_delayed_call_whose_acknowledgement_was_lost_is_where_the_log_has_it() -> None:
+    log = ("t.mail.delayed", 0)
+    unknown = h.EnqueueUnknown(1.0, "c1", call="a")
+    row = h.DelayedLogged(0.9, place=log, offset=3, name="a", what="call", call="a", due=2.0)
+    start = h.Started(2.0, "w1", call="a", place=_ZERO, offset=3, key=b"k", epoch=1)
+    whole = prepared([unknown, row, start])
+    assert [(e.place, e.offset) for e in whole if isinstance(e, h.Started)] == [(log, 3)]
+    assert [(e.call, e.key, e.due) for e in whole if isinstance(e, h.Scheduled)] == [("a", b"k", 2.0)]

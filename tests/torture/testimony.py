@@ -45,6 +45,10 @@ class Testimony(Witness):
             )
         )
 
+    def stalls(self) -> None:
+        """Let the job that runs say that nothing else will happen in this process from now on."""
+        self._tell(h.FaultBegan, what="a call holds the interpreter")
+
 
 def _inc() -> str:
     """The name of this incarnation."""
