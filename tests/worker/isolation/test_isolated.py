@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -196,3 +199,78 @@ def test_a_call_whose_process_cannot_begin_waits_and_the_reason_is_told(
     assert isinstance(outcome, Snoozed), "it never ran: neither a crash nor a failed attempt"
     assert outcome.delay == PAUSE
     assert "there is no module 'no.such.module'" in caplog.text
+
+
+# --- limits --------------------------------------------------------------------------------------------
+
+
+def test_a_call_that_takes_too_long_is_interrupted(ward: Ward) -> None:
+    outcome = ward.run(hanging(deaf=False))
+    assert isinstance(outcome, Failed)
+    assert type(outcome.error).__qualname__ == "TimeLimitExceeded"
+    assert ward.call("fine") is OK
+
+
+def test_one_that_hears_nothing_is_killed(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kjobs.worker.isolation.outside.HARD", 0.5)
+    outcome = ward.run(hanging(deaf=True))
+    assert isinstance(outcome, Failed)
+    assert "its process was killed" in str(outcome.error)
+    assert isinstance(after(outcome), RetryAt)
+    assert ward.call("fine") is OK
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no limit of address space")
+def test_a_call_that_wants_too_much_memory_does_not_get_it(ward: Ward) -> None:
+    outcome = ward.call("eats", 3 << 30)
+    assert isinstance(outcome, Failed)
+    assert type(outcome.error).__qualname__ == "MemoryError"
+    assert ward.call("eats", 1 << 20) is OK
+
+
+def test_a_call_that_wants_too_much_processor_time_is_killed(ward: Ward) -> None:
+    outcome = ward.call("burns")
+    assert isinstance(outcome, Crashed)
+    assert "was killed by SIGXCPU" in str(outcome.error)
+
+
+def test_a_call_is_told_that_it_should_end_soon(ward: Ward, tmp_path: Path) -> None:
+    entry = ward.entry("patient", str(tmp_path / "begun"))
+    outcomes: list[Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(ward.run(entry)))
+    thread.start()
+    until((tmp_path / "begun").exists, "it has begun")
+    assert not outcomes
+    entry.partition.open = False
+    thread.join(20)
+    (outcome,) = outcomes
+    assert isinstance(outcome, Snoozed)
+
+
+# --- the end -------------------------------------------------------------------------------------------
+
+
+def test_what_runs_when_all_are_ended_is_cut_off(ward: Ward, tmp_path: Path) -> None:
+    entry = ward.entry("patient", str(tmp_path / "begun"))
+    outcomes: list[Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(ward.run(entry)))
+    thread.start()
+    until((tmp_path / "begun").exists, "it has begun")
+    ward.cells.close()
+    thread.join(20)
+    (outcome,) = outcomes
+    assert isinstance(outcome, Crashed)
+
+
+def test_a_cell_does_not_outlive_its_worker(tmp_path: Path) -> None:
+    path = tmp_path / "who"
+    program = (
+        "import os\n"
+        "from kjobs.worker.isolation.cells import Cells\n"
+        "from tests.worker.isolation.conftest import COMMAND, Ward\n"
+        f"Ward(Cells(COMMAND)).call('who', {str(path)!r})\n"
+        "os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    pid = int(path.read_text().split()[0])
+    until(lambda: gone(pid), "it ends")
